@@ -1,0 +1,86 @@
+"""Small commands around the pipeline: ``python -m facemask --help``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from facemask.errors import UserError
+
+PARAMS = Path("params.yaml")
+PRESETS = Path("presets")
+PAGE = Path(".dvc/plots/offline.html")
+
+
+# Each command imports what it needs itself, so that none waits for libraries of another.
+def preset(arguments: argparse.Namespace) -> None:
+    """Merge a preset into params.yaml, or list them."""
+    from facemask import presets
+
+    if arguments.list or not arguments.name:
+        found = presets.available(PRESETS)
+        width = max(map(len, found), default=0)
+        for name, description in found.items():
+            print(f"{name:{width}}  {' '.join(description.split())}")
+        return
+    print(
+        presets.apply(arguments.name, PRESETS, PARAMS) or f"params.yaml already has all of {arguments.name}"
+    )
+
+
+def metrics(_: argparse.Namespace) -> None:
+    """Print the scores as a table."""
+    from facemask.scoring import table
+
+    print(table.render(Path("metrics")))
+
+
+def params(_: argparse.Namespace) -> None:
+    """Print the reference of all params (docs/params.md)."""
+    import yaml
+
+    from facemask import loading, reference
+
+    loading.load(PARAMS)
+    print(reference.markdown(yaml.safe_load(PARAMS.read_text())), end="")
+
+
+def deps(_: argparse.Namespace) -> None:
+    """Rewrite the code dependencies in dvc.yaml from the imports."""
+    from facemask import wiring
+
+    changed = wiring.rewrite(Path("dvc.yaml"))
+    print(
+        f"dvc.yaml: rewrote the code deps of {', '.join(changed)}"
+        if changed
+        else "dvc.yaml: code deps are in step"
+    )
+
+
+def page(_: argparse.Namespace) -> None:
+    """Write the template of DVC's plots page that needs no network."""
+    from facemask.scoring import page
+
+    page.write(PAGE)
+
+
+def main() -> None:
+    """Run one command; a user's mistake ends in one line and exit code 1."""
+    parser = argparse.ArgumentParser(prog="python -m facemask", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for run in (preset, metrics, params, deps, page):
+        command = commands.add_parser(run.__name__, help=run.__doc__, description=run.__doc__)
+        command.set_defaults(run=run)
+        if run is preset:
+            command.add_argument("name", nargs="?", help="a file of presets/, without .yaml")
+            command.add_argument("--list", action="store_true", help="name and describe all presets")
+    arguments = parser.parse_args()
+    try:
+        arguments.run(arguments)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

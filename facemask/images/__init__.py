@@ -1,0 +1,35 @@
+"""Pixels: photos in, crops and mattes out, and what the network finally sees.
+
+codec
+    bytes to pixels and back
+archive
+    many small images in one stored zip
+photos
+    which photos there are, their bytes, and work on each that is paid for once
+memo
+    results of networks, kept by content
+crew
+    several processes or threads, results in order
+boxes
+    boxes, and cutting them out
+finders
+    where faces may be: mtcnn, fixed, none
+mtcnn
+    facenet-pytorch's networks over batches
+faces
+    the one face of each photo, its fallbacks and its crop
+mattes
+    person or background: grabcut, rembg, none
+grabcut
+    OpenCV's GrabCut with a portrait prior
+saliency
+    rembg's networks
+contact
+    contact sheets
+compose
+    crop, matte and background joined
+augment
+    training-time changes of the pixels
+reader
+    composed photos by manifest row
+"""

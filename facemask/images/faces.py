@@ -1,0 +1,183 @@
+"""One face a photo: chosen among those found, or borrowed where none was; and the crop around it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, assert_never
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from facemask import hardware, params
+from facemask.errors import UserError
+from facemask.images import boxes, codec, crew, photos
+from facemask.images.finders import Finder, Sight
+from facemask.records import tables
+
+Rows = npt.NDArray[np.float64]
+Choice = Literal["largest", "most_confident", "most_central"]
+STATUSES = ("found", "person", "median", "fixed", "frame", "unreadable")
+
+
+def choose(sight: Sight, choice: Choice) -> int:
+    """Row of ``sight.faces`` that is the photo's person; of equals the more confident."""
+    x0, y0, x1, y1, score = sight.faces.T
+    match choice:
+        case "largest":
+            return int(np.argmax((x1 - x0) * (y1 - y0)))
+        case "most_confident":
+            return int(np.argmax(score))
+        case "most_central":
+            height, width = sight.size
+            return int(np.argmin((x0 + x1 - width) ** 2 + (y0 + y1 - height) ** 2))
+        case _:
+            assert_never(choice)
+
+
+def place(
+    cfg: params.FaceCrop, finder: Finder, table: pd.DataFrame, seen: Mapping[str, Sight | None]
+) -> pd.DataFrame:
+    """Give every photo a face box and a crop box.
+
+    Parameters
+    ----------
+    table
+        The photos, see :func:`facemask.images.photos.listed`.
+    seen
+        What the finder saw in each readable photo; None or no entry for an unreadable one.
+
+    Returns
+    -------
+    pandas.DataFrame
+        See :data:`facemask.records.tables.BOXES`; rows as in ``table``.
+
+    Raises
+    ------
+    UserError
+        If a finder that searches found no face in any photo.
+    """
+    chosen = {
+        key: (sight, sight.faces[choose(sight, cfg.choose)])
+        for key, sight in seen.items()
+        if sight is not None and len(sight.faces)
+    }
+    sights = sum(sight is not None for sight in seen.values())
+    if finder.searches and sights and not chosen:
+        raise UserError(
+            f"face_crop.finder: no face in any of {sights} photos; lower face_crop.finder.thresholds or "
+            "min_face, or set face_crop.finder.kind to none or fixed"
+        )
+    shares = {key: row[:4] / _scale(sight.size) for key, (sight, row) in chosen.items()}
+    borrowed = _Borrowed(cfg, table, shares)
+    rows = []
+    for key, person in zip(table["photo"], table["person"], strict=True):
+        sight = seen.get(key)
+        status, score, faces = "unreadable", np.nan, 0
+        box = around = (np.nan,) * 4
+        if key in chosen:
+            row = chosen[key][1]
+            status, score, faces = finder.status, float(row[4]), len(chosen[key][0].faces)
+            box = boxes.written(row[:4])
+        elif sight is not None:
+            status, relative = borrowed.box(person)
+            box = boxes.written(relative * _scale(sight.size))
+        if sight is not None:
+            around = _around(cfg, finder, status, box, sight.size)
+        rows.append([key, status, score, faces, *box, *around])
+    return pd.DataFrame(rows, columns=list(tables.BOXES.columns)).astype({"faces": np.int64})
+
+
+def _scale(size: tuple[int, int]) -> Rows:
+    height, width = size
+    return np.array([width, height, width, height], dtype=np.float64)
+
+
+def _around(
+    cfg: params.FaceCrop, finder: Finder, status: str, box: boxes.Box, size: tuple[int, int]
+) -> boxes.Box:
+    if status == "frame":
+        return boxes.written(boxes.inscribed(size, cfg.size))
+    # A fixed box is meant as it stands; a face is wanted with what surrounds it.
+    return boxes.written(boxes.extended(boxes.grown(box, cfg.margin) if finder.searches else box, cfg.size))
+
+
+class _Borrowed:
+    """Boxes for photos without a face, as fractions of width and height."""
+
+    def __init__(self, cfg: params.FaceCrop, table: pd.DataFrame, found: Mapping[str, Rows]) -> None:
+        people: dict[str, list[Rows]] = defaultdict(list)
+        for key, person in zip(table["photo"], table["person"], strict=True):
+            if key in found and person:
+                people[person].append(found[key])
+        self._fallback = cfg.fallback
+        self._people = {person: np.median(some, axis=0) for person, some in people.items()}
+        self._median = np.median(list(found.values()), axis=0) if found else None
+
+    def box(self, person: str) -> tuple[str, Rows]:
+        """Status and box of a photo of ``person``."""
+        for source in self._fallback:
+            match source:
+                case "person":
+                    if person in self._people:
+                        return "person", self._people[person]
+                case "median":
+                    if self._median is not None:
+                        return "median", self._median
+                case _:
+                    assert_never(source)
+        return "frame", np.array([0.0, 0.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class _Cut:
+    root: Path
+    size: tuple[int, int]
+
+    def __call__(self, some: Sequence[tuple[photos.Photo, boxes.Box]]) -> list[bytes]:
+        return [
+            codec.encode_jpeg(boxes.crop(codec.decode(photos.read(self.root, photo)), box, self.size))
+            for photo, box in some
+        ]
+
+
+def crops(
+    some: Sequence[photos.Photo],
+    table: pd.DataFrame,
+    root: Path,
+    size: tuple[int, int],
+    *,
+    workers: int | None = None,
+) -> Iterator[tuple[str, bytes]]:
+    """Yield key and JPEG of every photo's crop, in order.
+
+    Parameters
+    ----------
+    table
+        The boxes, see :func:`place`; photos with status ``unreadable`` are left out.
+    """
+    rows = table[table["status"] != "unreadable"]
+    corners = (rows[name].tolist() for name in ("cx0", "cy0", "cx1", "cy1"))
+    around: dict[str, boxes.Box] = dict(zip(rows["photo"], zip(*corners, strict=True), strict=True))
+    jobs = [(photo, around[photo.key]) for photo in some if photo.key in around]
+    chunks = [jobs[start : start + 16] for start in range(0, len(jobs), 16)]
+    made = crew.threads(_Cut(root, size), chunks, workers=workers or hardware.cores())
+    for chunk, images in zip(chunks, made, strict=True):
+        for (photo, _), image in zip(chunk, images, strict=True):
+            yield photo.key, image
+
+
+def report(boxed: pd.DataFrame, table: pd.DataFrame, finder: Finder) -> dict[str, object]:
+    """Count photos by status, and the share of readable photos with a found face, in all and by kind."""
+    read = boxed["status"] != "unreadable"
+    found = (boxed["status"] == "found")[read]
+    rates = found.groupby(table["kind"][read]).mean().round(6)
+    return {
+        "photos": len(boxed),
+        "status": {status: int((boxed["status"] == status).sum()) for status in STATUSES},
+        "several_faces": int((boxed["faces"] > 1).sum()),
+        "found": {"all": round(float(found.mean()), 6)} | rates.to_dict() if finder.searches else None,
+    }

@@ -1,0 +1,178 @@
+"""Finders of faces: raw detections of each photo, before one is chosen."""
+
+from __future__ import annotations
+
+import abc
+import functools
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, assert_never
+
+import numpy as np
+import numpy.typing as npt
+
+from facemask import params
+from facemask.images import codec, memo, photos
+
+if TYPE_CHECKING:
+    from facemask.images import mtcnn
+
+Pixels = npt.NDArray[np.uint8]
+Rows = npt.NDArray[np.float64]
+
+
+class Sight(NamedTuple):
+    """What was seen in one photo.
+
+    Attributes
+    ----------
+    size
+        Height and width of the photo, pixels.
+    faces
+        (N, 5) x0, y0, x1, y1 in pixels and score 0..1, best first.
+    """
+
+    size: tuple[int, int]
+    faces: Rows
+
+
+class Finder(abc.ABC):
+    """Gives each photo its faces; picklable, and cheap until the first photo comes.
+
+    Attributes
+    ----------
+    status
+        What a photo with a box of its own is called.
+    searches
+        Whether it may find nothing.
+    preload
+        Modules that it needs to find.
+    """
+
+    status: ClassVar[str]
+    searches: ClassVar[bool] = False
+    preload: ClassVar[tuple[str, ...]] = ()
+
+    @abc.abstractmethod
+    def fingerprint(self) -> str:
+        """Hash all that the result depends on besides the photo."""
+
+    @abc.abstractmethod
+    def find(self, pixels: Sequence[Pixels]) -> list[Rows]:
+        """Return each photo's faces: (N, 5) x0, y0, x1, y1, score."""
+
+
+@dataclass(frozen=True)
+class MtcnnFinder(Finder):
+    """facenet-pytorch's MTCNN; the networks are loaded when the first photo comes."""
+
+    cfg: params.Mtcnn
+    status: ClassVar[str] = "found"
+    searches: ClassVar[bool] = True
+    preload: ClassVar[tuple[str, ...]] = ("facemask.images.mtcnn", "facemask.images.finders")
+
+    def fingerprint(self) -> str:
+        """See :class:`Finder`."""
+        return memo.fingerprint(
+            self.cfg.model_dump(mode="json"),
+            modules=["facemask.images.mtcnn", "facemask.images.codec"],
+            packages=["facenet-pytorch", "torch", "torchvision", "opencv-python-headless", "pillow", "numpy"],
+        )
+
+    def find(self, pixels: Sequence[Pixels]) -> list[Rows]:
+        """See :class:`Finder`."""
+        return _networks(self.cfg).find(pixels)
+
+
+@dataclass(frozen=True)
+class FixedFinder(Finder):
+    """The same box, as fractions of the photo, everywhere."""
+
+    cfg: params.Fixed
+    status: ClassVar[str] = "fixed"
+
+    def fingerprint(self) -> str:
+        """See :class:`Finder`."""
+        return memo.fingerprint(self.cfg.model_dump(mode="json"), ["facemask.images.finders"], ["pillow"])
+
+    def find(self, pixels: Sequence[Pixels]) -> list[Rows]:
+        """See :class:`Finder`."""
+        x0, y0, x1, y1 = self.cfg.box
+        relative = np.array([[x0, y0, x1, y1, 1.0]])
+        return [relative * [w, h, w, h, 1.0] for h, w in (photo.shape[:2] for photo in pixels)]
+
+
+@dataclass(frozen=True)
+class NoFinder(Finder):
+    """No box: the whole photo."""
+
+    status: ClassVar[str] = "frame"
+
+    def fingerprint(self) -> str:
+        """See :class:`Finder`."""
+        return memo.fingerprint({}, ["facemask.images.finders"], ["pillow"])
+
+    def find(self, pixels: Sequence[Pixels]) -> list[Rows]:
+        """See :class:`Finder`."""
+        return [np.zeros((0, 5))] * len(pixels)
+
+
+def build(cfg: params.Finder) -> Finder:
+    """Make the finder that ``cfg`` names."""
+    match cfg:
+        case params.Mtcnn():
+            return MtcnnFinder(cfg)
+        case params.Fixed():
+            return FixedFinder(cfg)
+        case params.NoFinder():
+            return NoFinder()
+        case _:
+            assert_never(cfg)
+
+
+@functools.lru_cache(maxsize=1)
+def _networks(cfg: params.Mtcnn) -> mtcnn.Networks:
+    # torch takes seconds to import: only where a photo is really searched.
+    from facemask.images import mtcnn
+
+    return mtcnn.Networks(cfg.min_face, cfg.thresholds)
+
+
+@dataclass(frozen=True)
+class _Look:
+    finder: Finder
+    root: Path
+
+    def __call__(self, some: Sequence[photos.Photo]) -> list[bytes]:
+        pixels: list[Pixels | None] = []
+        for photo in some:
+            try:
+                pixels.append(codec.decode(photos.read(self.root, photo)))
+            except codec.UnreadableImage:
+                pixels.append(None)
+        found = iter(self.finder.find([one for one in pixels if one is not None]))
+        return [_pack(one, next(found)) if one is not None else b"null" for one in pixels]
+
+
+def _pack(pixels: Pixels, faces: Rows) -> bytes:
+    return json.dumps({"size": pixels.shape[:2], "faces": faces.tolist()}).encode()
+
+
+def _unpack(data: bytes) -> Sight | None:
+    content = json.loads(data)
+    if content is None:
+        return None
+    height, width = content["size"]
+    return Sight((height, width), np.array(content["faces"], dtype=np.float64).reshape(-1, 5))
+
+
+def survey(
+    finder: Finder, some: Sequence[photos.Photo], root: Path, kept: memo.Memo, *, workers: int | None = None
+) -> Iterator[Sight | None]:
+    """Yield what the finder sees in every photo, in order; None for one that cannot be decoded."""
+    work = photos.each(
+        _Look(finder, root), some, kept, finder.fingerprint(), workers=workers, preload=finder.preload
+    )
+    return map(_unpack, work)

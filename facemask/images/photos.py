@@ -1,0 +1,122 @@
+"""The photos to prepare: which they are, their bytes, and work on each of them that is paid for once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from facemask import hardware
+from facemask.errors import UserError
+from facemask.images import crew, memo
+from facemask.records import tables
+
+EVAL_KIND = "eval"
+_COLUMNS = ["photo", "person", "kind", "sha256", "status"]
+
+
+class Photo(NamedTuple):
+    """A photo's key (its path below the data root) and the SHA-256 of its bytes."""
+
+    key: str
+    sha256: str
+
+
+def listed(labels: Path) -> pd.DataFrame:
+    """Read ``labels.csv`` and below it ``eval.csv`` of the folder ``labels``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``photo``, ``person`` (empty for eval photos), ``kind`` (``eval`` for them), ``sha256``, ``status``.
+
+    Raises
+    ------
+    UserError
+        If a file is missing or damaged.
+    """
+    train = tables.read(labels / "labels.csv", tables.LABELS)
+    evaluation = tables.read(labels / "eval.csv", tables.EVAL).assign(person="", kind=EVAL_KIND)
+    return pd.concat([train[_COLUMNS], evaluation[_COLUMNS]], ignore_index=True)
+
+
+def readable(table: pd.DataFrame, suffix: str = "") -> list[Photo]:
+    """Photos of :func:`listed` with status ``ok``, sorted as an archive sorts ``key + suffix``."""
+    whole = table[table["status"] == "ok"]
+    pairs = zip(whole["photo"], whole["sha256"], strict=True)
+    return sorted((Photo(*pair) for pair in pairs), key=lambda photo: photo.key + suffix)
+
+
+def short(key: str) -> str:
+    """Return what tells a photo's person: the folder's id, or the eval photo's own name."""
+    folder = Path(key).parent.name
+    return folder.split("_")[0] if folder != "images" else Path(key).stem[:8]
+
+
+def read(root: Path, photo: Photo) -> bytes:
+    """Read a photo's bytes.
+
+    Raises
+    ------
+    UserError
+        If the file is gone, or is not the one that was indexed.
+    """
+    path = root / photo.key
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}; run `dvc repro fix_labels`") from None
+    if hashlib.sha256(data).hexdigest() != photo.sha256:
+        raise UserError(f"{path}: changed since it was indexed; run `dvc repro fix_labels`")
+    return data
+
+
+def each(
+    task: Callable[[Sequence[Photo]], list[bytes]],
+    photos: Sequence[Photo],
+    kept: memo.Memo,
+    fingerprint: str,
+    *,
+    chunk: int = 32,
+    workers: int | None = None,
+    preload: Sequence[str] = (),
+) -> Iterator[bytes]:
+    """Yield the task's result for every photo, in order; what ``kept`` holds is not computed again.
+
+    Parameters
+    ----------
+    task
+        Picklable; gives one result a photo, each depending on that photo's bytes alone.
+    kept
+        Gets new results chunk by chunk, so a killed stage loses only the chunks under way.
+    fingerprint
+        All else that a result depends on (:func:`facemask.images.memo.fingerprint`).
+    chunk
+        Photos handed over at a time.
+    workers
+        Processes; by default one a core.
+    preload
+        See :func:`facemask.images.crew.processes`.
+    """
+    keys = [memo.key(fingerprint, photo.sha256) for photo in photos]
+    missing = [place for place, key in enumerate(keys) if key not in kept]
+    new = set(missing)
+    parts = [missing[start : start + chunk] for start in range(0, len(missing), chunk)]
+    chunks = [[photos[place] for place in part] for part in parts]
+    work = crew.processes(task, chunks, workers=workers or hardware.cores(), preload=preload)
+    ready: dict[int, bytes] = {}
+    coming = iter(parts)
+    for place, key in enumerate(keys):
+        if place in new:
+            if place not in ready:
+                part = next(coming)
+                ready = dict(zip(part, next(work), strict=True))
+                kept.put([(keys[i], result) for i, result in ready.items()])
+            yield ready.pop(place)
+        else:
+            # Another process may have pushed the entry out in the meantime.
+            found = kept.get(key)
+            yield found if found is not None else task([photos[place]])[0]

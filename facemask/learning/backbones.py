@@ -1,0 +1,152 @@
+"""timm backbones: from scratch, from the hub, or from a local file."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import pickle
+from pathlib import Path
+from typing import Any, assert_never
+
+import huggingface_hub
+import requests
+import timm
+import torch
+from safetensors import SafetensorError
+from torch import nn
+
+from facemask import params
+from facemask.errors import UserError
+
+
+def build(cfg: params.Backbone, size: tuple[int, int], *, pretrained: bool = True) -> nn.Module:
+    """Make the backbone without a classifier: (N, 3, H, W) in, (N, D) out.
+
+    Parameters
+    ----------
+    size
+        Height and width of the photos, pixels; given to networks that are built for one size.
+    pretrained
+        False leaves the weights random, whatever ``cfg.weights`` says: a checkpoint is about to be loaded.
+
+    Raises
+    ------
+    UserError
+        If there is no such network, an option is refused, or the weights cannot be had.
+    """
+    if not timm.is_model(cfg.name):
+        base = cfg.name.split(".")[0]
+        near = difflib.get_close_matches(base, timm.list_models(), n=3, cutoff=0.5)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise UserError(f"train.backbone.name: timm has no network {cfg.name!r}{hint}")
+    options: dict[str, Any] = dict(cfg.options)
+    known = timm.get_pretrained_cfg(cfg.name, allow_unregistered=True)
+    if known is not None and known.fixed_input_size:
+        options.setdefault("img_size", size)
+    if not pretrained:
+        return _create(cfg.name, options)
+    match cfg.weights:
+        case params.Scratch():
+            return _create(cfg.name, options)
+        case params.Hub():
+            _require_hub(cfg.name)
+            return _create(cfg.name, options | {"pretrained": True})
+        case params.WeightsFile():
+            return _from_file(cfg.name, options, cfg.weights)
+        case _:
+            assert_never(cfg.weights)
+
+
+def features(backbone: nn.Module, size: tuple[int, int]) -> int:
+    """Length D of the feature vector that ``backbone`` makes of a photo of ``size``."""
+    training = backbone.training
+    with torch.inference_mode():
+        found = backbone.eval()(torch.zeros(1, 3, *size)).shape
+    backbone.train(training)
+    if len(found) != 2:
+        raise UserError(
+            f"train.backbone: gives features of shape {tuple(found)}, not one vector a photo; remove global_pool"
+        )
+    return int(found[1])
+
+
+def _create(name: str, options: dict[str, Any]) -> nn.Module:
+    try:
+        return timm.create_model(name, num_classes=0, **options)
+    except (TypeError, RuntimeError) as error:
+        raise UserError(
+            f"train.backbone: timm cannot make {name} with {options}: {' '.join(str(error).split())[:300]}"
+        ) from None
+
+
+def _from_file(name: str, options: dict[str, Any], weights: params.WeightsFile) -> nn.Module:
+    path = Path(weights.path)
+    if not path.is_file():
+        raise UserError(
+            f"train.backbone.weights.path: no file {path}; put the weights of {name} there or name another file"
+        )
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != weights.sha256:
+        raise UserError(
+            f"train.backbone.weights.sha256: {path} has {found}, not {weights.sha256}; correct one of the two"
+        )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        random = _create(name, options).state_dict()
+        torch.manual_seed(0)
+        try:
+            overlay = {"file": str(path)}
+            model = timm.create_model(
+                name, num_classes=0, pretrained=True, pretrained_cfg_overlay=overlay, **options
+            )
+        except (RuntimeError, pickle.UnpicklingError, SafetensorError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"train.backbone.weights.path: {path} does not hold the weights of {name}: {reason}"
+            ) from None
+    # timm skips what does not fit; a matrix that is still at its random start was not in the file.
+    loaded = {
+        key: not torch.equal(value, random[key])
+        for key, value in model.state_dict().items()
+        if value.ndim > 1
+    }
+    missed = [key for key, changed in loaded.items() if not changed]
+    if len(missed) > len(loaded) // 20:
+        raise UserError(
+            f"train.backbone.weights.path: {path} does not hold the weights of {name}: "
+            f"{len(missed)} of {len(loaded)} matrices are missing, such as {missed[0]}"
+        )
+    return model
+
+
+def _require_hub(name: str) -> None:
+    """Fail within seconds, not after minutes of retries, if the weights are neither here nor to be had."""
+    known = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    url = known.url if known is not None and isinstance(known.url, str) else ""
+    if known is None or not (known.hf_hub_id or url):
+        raise UserError(
+            f"train.backbone.weights: the hub has no weights of {name}; use kind: scratch or file"
+        )
+    source = known.hf_hub_id or url
+    if known.hf_hub_id:
+        names = ("model.safetensors", "pytorch_model.bin")
+        if any(
+            isinstance(huggingface_hub.try_to_load_from_cache(known.hf_hub_id, file), str) for file in names
+        ):
+            return
+        endpoint = huggingface_hub.constants.ENDPOINT
+    else:
+        if (Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name).is_file():
+            return
+        endpoint = url
+    try:
+        if not huggingface_hub.constants.HF_HUB_OFFLINE:
+            requests.head(endpoint, timeout=5, allow_redirects=True)
+            return
+    except requests.RequestException:
+        pass
+    raise UserError(
+        f"train.backbone.weights: the weights of {name} are not on this machine and the hub cannot be reached; fetch "
+        f"model.safetensors of {source} where there is a network, put it under models/pretrained/ and set "
+        "train.backbone.weights to {kind: file, path: ..., sha256: ...}, or use {kind: scratch}"
+    )

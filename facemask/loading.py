@@ -1,0 +1,133 @@
+"""Read ``params.yaml`` into :class:`facemask.params.Params`; every mistake is told by its full key."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from facemask import params
+from facemask.errors import UserError
+
+
+def load(path: Path) -> params.Params:
+    """Read and check the whole file.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, is not YAML, or does not match the schema: the line names every offending key, what
+        is allowed there and the nearest match.
+    """
+    try:
+        content = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run from the project's folder") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    return parse(content, str(path))
+
+
+def parse(content: Any, origin: str) -> params.Params:
+    """Check parsed YAML; ``origin`` is named in errors.
+
+    Raises
+    ------
+    UserError
+        As for :func:`load`.
+    """
+    try:
+        # JSON mode lets YAML lists stand for tuples while everything else stays strict.
+        return params.Params.model_validate_json(json.dumps(content))
+    except TypeError:
+        raise UserError(
+            f"{origin}: only text, numbers, lists and keys are allowed (is there a date or a set?)"
+        ) from None
+    except ValidationError as error:
+        known = error.errors(include_url=False)
+        raise UserError(
+            f"{origin}: " + "; ".join(dict.fromkeys(_explain(one, known) for one in known))
+        ) from None
+
+
+def _explain(error: ErrorDetails, others: list[ErrorDetails]) -> str:
+    models, key = _walk(error["loc"])
+    name = ".".join(key)
+    allowed = sorted({field for model in models for field in model.model_fields})
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(key[-1], allowed, n=1)
+        hint = f"did you mean {'.'.join([*key[:-1], near[0]])}? " if near else ""
+        home = "" if near else _elsewhere(key[-1], name)
+        return f"{name}: unknown key; {hint}{home}(known here: {', '.join(allowed)})"
+    if error["type"] == "missing":
+        strays = [_walk(other["loc"])[1] for other in others if other["type"] == "extra_forbidden"]
+        near = difflib.get_close_matches(key[-1], [s[-1] for s in strays if s[:-1] == key[:-1]], n=1)
+        return f"{name}: missing" + (f" ({near[0]!r} stands there instead)" if near else "")
+    if error["type"] == "union_tag_invalid":
+        context = error["ctx"]
+        tags = [tag.strip("' ") for tag in context["expected_tags"].split(",")]
+        near = difflib.get_close_matches(context["tag"], tags, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"{name}.kind: {context['tag']!r} is not one of {', '.join(tags)}{hint}"
+    if error["type"] == "union_tag_not_found":
+        return f"{name}.kind: missing"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{name}: {message[:1].lower()}{message[1:]}" if name else message
+
+
+def _walk(loc: tuple[int | str, ...]) -> tuple[list[type[BaseModel]], list[str]]:
+    """Follow an error's location through the models; drop the union tags that pydantic puts into it."""
+    models: list[type[BaseModel]] = [params.Params]
+    key: list[str] = []
+    for depth, part in enumerate(loc):
+        tagged = [
+            m
+            for m in models
+            if "kind" in m.model_fields and part in typing.get_args(m.model_fields["kind"].annotation)
+        ]
+        if tagged and len(models) > 1:
+            models = tagged
+            continue
+        key.append(str(part))
+        if depth < len(loc) - 1 and isinstance(part, str):
+            fields = [model.model_fields[part] for model in models if part in model.model_fields]
+            models = [inner for field in fields for inner in _models(field.annotation)]
+    return models, key
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """Config classes inside an annotation: itself, a union's members, a container's items."""
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return [annotation] if issubclass(annotation, BaseModel) else []
+    return [model for inner in typing.get_args(annotation) for model in _models(inner)]
+
+
+def _elsewhere(key: str, name: str) -> str:
+    """Where else in the schema a misplaced key belongs."""
+    homes = [full for full in keys() if full.rsplit(".", 1)[-1] == key and full != name]
+    return f"it belongs to {homes[0]} " if homes else ""
+
+
+def keys() -> dict[str, str]:
+    """Every key that ``params.yaml`` can hold, by full name, with its description; unions list all kinds."""
+    found: dict[str, str] = {}
+
+    def visit(model: type[BaseModel], prefix: str) -> None:
+        for name, field in model.model_fields.items():
+            full = f"{prefix}{name}"
+            inner = _models(field.annotation)
+            if field.description or not inner:
+                found.setdefault(full, field.description or "")
+            for choice in inner:
+                if choice is not params.Transform:
+                    visit(choice, f"{full}.")
+
+    visit(params.Params, "")
+    return found

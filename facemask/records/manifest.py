@@ -1,0 +1,151 @@
+"""The rows that trainer and predictor read: labels, faces and mattes joined, classes, split and repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from facemask import params
+from facemask.errors import UserError
+from facemask.records import balancing, classes, folds, tables
+
+STRATA: Final = tuple(f"{gender} {band}" for gender in classes.GENDERS for band in classes.AGES)
+UNREADABLE: Final = "unreadable"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One stage's table about photos, to be joined.
+
+    Attributes
+    ----------
+    rows
+        Columns photo and ``status``, and what else is to be joined.
+    status
+        Name of the column with the stage's verdict; ``unreadable`` there makes the photo unreadable.
+    path, stage
+        Where the table came from, for errors.
+    """
+
+    rows: pd.DataFrame
+    status: str
+    path: Path
+    stage: str
+
+
+def sides(faces: Path, mattes: Path) -> tuple[Side, Side]:
+    """Read what face_crop and background_removal found out about each photo."""
+    boxes, cutouts = faces / "boxes.csv", mattes / "mattes.csv"
+    face = tables.read(boxes, tables.BOXES).rename(columns={"status": "face"})
+    matte = tables.read(cutouts, tables.MATTES).rename(columns={"status": "matte"})
+    return Side(face, "face", boxes, "face_crop"), Side(matte, "matte", cutouts, "background_removal")
+
+
+def join(photos: pd.DataFrame, sides: Sequence[Side]) -> pd.DataFrame:
+    """Add each photo's face and matte; rows, their order and their number stay.
+
+    Raises
+    ------
+    UserError
+        If a table knows nothing of a photo: it was made from other labels.
+    """
+    damaged = photos["status"] == UNREADABLE
+    for side in sides:
+        absent = photos.loc[~photos["photo"].isin(side.rows["photo"]), "photo"]
+        if len(absent):
+            what = f"no row for {absent.iloc[0]}" + (
+                f" (and {len(absent) - 1} more)" if len(absent) > 1 else ""
+            )
+            raise UserError(
+                f"{side.path}: {what}; it was made from other labels: run `dvc repro {side.stage}`"
+            )
+        photos = photos.merge(side.rows, on="photo", how="left", validate="one_to_one")
+        damaged = damaged | (photos[side.status] == UNREADABLE)
+    return photos.assign(status=photos["status"].mask(damaged, UNREADABLE))
+
+
+def train(cfg: params.BuildManifest, bands: params.Bands, joined: pd.DataFrame, *, seed: int) -> pd.DataFrame:
+    """Give each labelled photo its classes, split, fold and repeats.
+
+    Split, fold and ``class`` come from official bands; only ``target``, and through it the balance, from
+    ``bands``. A person with several folders has the stratum of the first.
+
+    Parameters
+    ----------
+    joined
+        Labels after :func:`join`.
+
+    Raises
+    ------
+    UserError
+        If there are fewer people than folds.
+    """
+    age, mask, gender = joined["age"], joined["mask"], joined["gender"]
+    official = classes.band(age)
+    shifted = classes.band(age, bands.young_cut, bands.age_cut)
+    rows = joined.assign(
+        **{"class": classes.encode(mask, gender, official)},
+        target=classes.encode(mask, gender, shifted),
+        stratum=gender * len(classes.AGES) + official,
+        repeats=0,
+    )
+    people = rows.drop_duplicates("person")
+    strata = dict(zip(people["person"], people["stratum"].to_list(), strict=True))
+    fold = rows["person"].map(folds.assign(strata, folds=cfg.folds, holdout=cfg.holdout, seed=seed))
+    rows = rows.assign(fold=fold, split=np.where(fold == folds.HOLDOUT, "holdout", "train"))
+    seen = (rows["split"] == "train") & (rows["status"] == "ok")
+    rows.loc[seen, "repeats"] = balancing.repeats(cfg.balance, rows[seen], seed=seed)
+    return rows
+
+
+def class_counts(rows: pd.DataFrame) -> dict[str, list[int]]:
+    """Count readable photos of people who are not held out, a list of 18 each.
+
+    ``official`` counts official classes, ``target`` the classes that the trainer sees, ``balanced`` how often
+    it sees them in an epoch of all folds.
+    """
+    seen = rows[(rows["split"] == "train") & (rows["status"] == "ok")]
+
+    def count(column: str, weights: pd.Series[Any] | None = None) -> list[int]:
+        counts = np.bincount(seen[column], weights=weights, minlength=classes.COUNT)
+        return [int(value) for value in counts]
+
+    return {
+        "official": count("class"),
+        "target": count("target"),
+        "balanced": count("target", seen["repeats"]),
+    }
+
+
+def counts(rows: pd.DataFrame, eval_photos: int) -> dict[str, Any]:
+    """Count people and photos by split, fold, stratum and class, for the metrics."""
+    people = rows.drop_duplicates("person")
+    per_class = class_counts(rows)
+    held = people["split"] == "holdout"
+    return {
+        "people": _per_fold(people),
+        "photos": _per_fold(rows),
+        "unreadable": int((rows["status"] != "ok").sum()),
+        "eval_photos": eval_photos,
+        "strata": {
+            name: {
+                "train": int((people.loc[~held, "stratum"] == number).sum()),
+                "holdout": int((people.loc[held, "stratum"] == number).sum()),
+            }
+            for number, name in enumerate(STRATA)
+        },
+        "classes": {
+            name: {what: values[number] for what, values in per_class.items()}
+            for number, name in enumerate(classes.NAMES)
+        },
+    }
+
+
+def _per_fold(rows: pd.DataFrame) -> dict[str, int]:
+    names = {fold: f"fold{fold}" for fold in range(int(rows["fold"].max()) + 1)} | {folds.HOLDOUT: "holdout"}
+    return {"total": len(rows)} | {name: int((rows["fold"] == fold).sum()) for fold, name in names.items()}

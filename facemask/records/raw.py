@@ -1,0 +1,207 @@
+"""The contest's folder layout, read into rows.
+
+::
+
+    train/train.csv                                     id,gender,race,age,path
+    train/images/<id>_<gender>_<race>_<age>/<kind>.jpg  path names the folder; jpg, jpeg or png
+    eval/info.csv                                       ImageID,... (the whole of eval/ may be absent)
+    eval/images/<ImageID>
+
+Ids are text. One id may stand in several rows, each with its own folder: a photo belongs to a folder, and the
+folders of one id are one person, who must not be split.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+
+from facemask.errors import UserError
+from facemask.records import classes, tables
+
+MASK_OF: Final = {f"mask{n}": 0 for n in range(1, 6)} | {"incorrect_mask": 1, "normal": 2}
+KINDS: Final = tuple(MASK_OF)
+EXTENSIONS: Final = (".jpg", ".jpeg", ".png")
+MAX_AGE: Final = 120
+
+_FOLDER: Final = re.compile(r"(?P<id>[^_/\\]+)_(?P<gender>[^_/\\]+)_(?P<race>[^_/\\]+)_(?P<age>[^_/\\]+)")
+_LAYOUT: Final = (
+    "set data.root in params.yaml to a folder with train/train.csv (id,gender,race,age,path), "
+    f"train/images/<id>_<gender>_<race>_<age>/{{{','.join(KINDS)}}}.jpg and, for answers, "
+    "eval/info.csv (ImageID) and eval/images/"
+)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a folder in the contest's layout holds.
+
+    Attributes
+    ----------
+    train
+        One row a photo, sorted by photo: photo, person, folder, kind, mask 0..2, gender 0..1, age in years.
+    eval
+        One row an eval photo, in the order of ``info.csv``: photo, image_id.
+    notes
+        What was passed over or is not there, sorted by photo: photo, reason.
+    """
+
+    train: pd.DataFrame
+    eval: pd.DataFrame
+    notes: pd.DataFrame
+
+
+def scan(root: Path) -> Layout:
+    """Read the layout below ``root``; photos are listed, not opened.
+
+    Raises
+    ------
+    UserError
+        If a part of the layout is missing or contradicts another; names the file and the line or folder.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; {_LAYOUT}")
+    notes: list[tuple[str, str]] = []
+    people = _people(root)
+    photos = _photos(root, people, notes)
+    train = people.merge(photos, on="folder", validate="one_to_many")
+    columns = ["photo", "person", "folder", "kind", "mask", "gender", "age"]
+    listed = _eval(root, notes)
+    return Layout(
+        train=train[columns].sort_values("photo", ignore_index=True),
+        eval=pd.DataFrame(listed, columns=["photo", "image_id"], dtype=str),
+        notes=pd.DataFrame(sorted(notes), columns=["photo", "reason"], dtype=str),
+    )
+
+
+def _people(root: Path) -> pd.DataFrame:
+    """Rows of train.csv: person, folder, gender (0..1), age."""
+    path = root / "train" / "train.csv"
+    frame = tables.text(path, _LAYOUT)
+    tables.require(path, frame, ("id", "gender", "race", "age", "path"), _LAYOUT)
+    if frame.empty:
+        raise UserError(f"{path}: has no rows; {_LAYOUT}")
+    seen: dict[str, int] = {}
+    rows = []
+    for line, row in zip(frame.index, frame.to_dict("records"), strict=True):
+        where = f"{path}: line {line}"
+        if row["gender"] not in classes.GENDERS:
+            known = " or ".join(classes.GENDERS)
+            raise UserError(f"{where}: gender {row['gender']!r} is not {known}; correct the row")
+        if not re.fullmatch("[0-9]{1,3}", row["age"]) or int(row["age"]) > MAX_AGE:
+            wanted = f"a whole number of years from 0 to {MAX_AGE}"
+            raise UserError(f"{where}: age {row['age']!r} is not {wanted}; correct the row")
+        name = _FOLDER.fullmatch(row["path"])
+        if name is None:
+            wanted = "<id>_<gender>_<race>_<age>"
+            raise UserError(
+                f"{where}: path {row['path']!r} is not {wanted}; rename the folder and correct the row"
+            )
+        for part, said in name.groupdict().items():
+            if said != row[part]:
+                clash = f"path {row['path']!r} says {part} {said!r}, but column {part} says {row[part]!r}"
+                raise UserError(f"{where}: {clash}; make them agree")
+        if row["path"] in seen:
+            first = seen[row["path"]]
+            raise UserError(f"{where}: folder {row['path']!r} stands in line {first} already; delete one row")
+        seen[row["path"]] = line
+        rows.append((row["id"], row["path"], classes.GENDERS.index(row["gender"]), int(row["age"])))
+    return pd.DataFrame(rows, columns=["person", "folder", "gender", "age"])
+
+
+def _photos(root: Path, people: pd.DataFrame, notes: list[tuple[str, str]]) -> pd.DataFrame:
+    """List the photos of every folder: photo, folder, kind, mask."""
+    images = root / "train" / "images"
+    if not images.is_dir():
+        raise UserError(f"{images}: no such folder; {_LAYOUT}")
+    folders = {}
+    for entry in _visible(root, images, notes):
+        if not entry.is_dir():
+            raise UserError(f"{entry.path}: only folders of photos belong here; move the file away")
+        folders[entry.name] = Path(entry.path)
+    csv = root / "train" / "train.csv"
+    wanted = set(people["folder"])
+    if without := sorted(wanted - folders.keys()):
+        raise UserError(f"{csv}: {_first(without)}: no such folder in {images}; add it or delete the row")
+    if strays := sorted(folders.keys() - wanted):
+        raise UserError(f"{images}: {_first(strays)}: folder has no row in {csv}; add a row or move it away")
+    rows = []
+    for folder, path in sorted(folders.items()):
+        found: dict[str, str] = {}
+        for entry in _visible(root, path, notes):
+            kind = _kind(entry)
+            if kind in found:
+                twice = f"{found[kind]} and {entry.name} are both {kind}"
+                raise UserError(f"{path}: {twice}; keep one of them")
+            found[kind] = entry.name
+            rows.append((f"train/images/{folder}/{entry.name}", folder, kind, MASK_OF[kind]))
+        for kind in KINDS:
+            if kind not in found:
+                notes.append(
+                    (f"train/images/{folder}/{kind}", "missing: the person has no photo of this kind")
+                )
+    if not rows:
+        raise UserError(f"{images}: there are no photos in its folders; {_LAYOUT}")
+    return pd.DataFrame(rows, columns=["photo", "folder", "kind", "mask"])
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    kind, extension = Path(entry.name).stem, Path(entry.name).suffix
+    if not entry.is_file():
+        raise UserError(f"{entry.path}: not a file (a folder or a broken link?); only photos belong here")
+    if extension.lower() not in EXTENSIONS:
+        raise UserError(f"{entry.path}: not a photo ({', '.join(EXTENSIONS)}); convert it or move it away")
+    if kind not in MASK_OF:
+        near = difflib.get_close_matches(kind.lower(), KINDS, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise UserError(f"{entry.path}: unknown photo kind {kind!r}; {hint}known kinds: {', '.join(KINDS)}")
+    return kind
+
+
+def _eval(root: Path, notes: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """List the photos of info.csv, in its order: photo, image id."""
+    if not (root / "eval").is_dir():
+        return []
+    path = root / "eval" / "info.csv"
+    images = root / "eval" / "images"
+    remedy = "add it, or remove eval/ if no answers are wanted"
+    frame = tables.text(path, remedy)
+    tables.require(path, frame, ("ImageID",), "a column ImageID with the file names of eval/images is wanted")
+    names = frame["ImageID"]
+    for line, name in names[names.duplicated()].items():
+        raise UserError(f"{path}: line {line}: ImageID {name!r} occurs twice; delete one row")
+    if not images.is_dir():
+        raise UserError(f"{images}: no such folder; {remedy}")
+    files = {entry.name for entry in _visible(root, images, notes) if entry.is_file()}
+    absent = [f"line {line}: ImageID {name!r}" for line, name in names.items() if name not in files]
+    if absent:
+        raise UserError(f"{path}: {_first(absent)}: no such file in {images}; add it or delete the row")
+    notes.extend(
+        (f"eval/images/{name}", "ignored: not listed in eval/info.csv") for name in files - set(names)
+    )
+    return [(f"eval/images/{name}", name) for name in names]
+
+
+def _visible(root: Path, folder: Path, notes: list[tuple[str, str]]) -> Iterator[os.DirEntry[str]]:
+    """Entries of a folder by name; what file managers leave behind is noted and passed over."""
+    with os.scandir(folder) as entries:
+        ordered = sorted(entries, key=lambda entry: entry.name)
+    for entry in ordered:
+        if entry.name.startswith(".") or entry.name.lower() in {"thumbs.db", "desktop.ini", "__macosx"}:
+            place = Path(entry.path).relative_to(root).as_posix()
+            notes.append((place, "ignored: left behind by a file manager"))
+        else:
+            yield entry
+
+
+def _first(items: Iterable[str]) -> str:
+    """Return the first of several, and how many more there are."""
+    first, *others = items
+    return f"{first} (and {len(others)} more)" if others else first

@@ -1,0 +1,233 @@
+r"""The CSV files between stages: their columns, and one way to read and write them.
+
+Every table is UTF-8 with a header and ``\n`` line ends. Ids and names stay text (``000123``, ``001498-1`` and
+a person called ``None`` survive), floats carry six significant digits, an unknown float is an empty field.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import pandas as pd
+from pandas.api import types as dtypes
+
+from facemask import files
+from facemask.errors import UserError
+from facemask.records import classes
+
+Kind = type[str] | type[int] | type[float]
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What one table holds.
+
+    Attributes
+    ----------
+    name
+        File name, such as ``labels.csv``.
+    columns
+        Column name -> type, in the order of the file.
+    key
+        Column whose values are unique, or None.
+    remedy
+        What a user can do about a missing or outdated file; the end of every error.
+    """
+
+    name: str
+    columns: Mapping[str, Kind]
+    key: str | None
+    remedy: str
+
+
+def _of(stage: str, name: str, columns: Mapping[str, Kind], key: str | None) -> Schema:
+    remedy = f"stage {stage} writes it: run `dvc repro {stage}`"
+    return Schema(name, MappingProxyType(dict(columns)), key, remedy)
+
+
+_FACE: Final[Mapping[str, Kind]] = dict.fromkeys(("x0", "y0", "x1", "y1"), float)
+_CROP: Final[Mapping[str, Kind]] = dict.fromkeys(("cx0", "cy0", "cx1", "cy1"), float)
+_TABLE: Final[Mapping[str, Kind]] = dict.fromkeys(classes.columns(), float)
+
+LABELS: Final = _of(
+    "fix_labels",
+    "labels.csv",
+    {
+        "photo": str,
+        "person": str,
+        "folder": str,
+        "kind": str,
+        "mask": int,
+        "gender": int,
+        "age": int,
+        "sha256": str,
+        "status": str,
+    },
+    "photo",
+)
+EVAL: Final = _of(
+    "fix_labels", "eval.csv", {"photo": str, "image_id": str, "sha256": str, "status": str}, "photo"
+)
+QUARANTINE: Final = _of("fix_labels", "quarantine.csv", {"photo": str, "reason": str}, None)
+BOXES: Final = _of(
+    "face_crop",
+    "boxes.csv",
+    {"photo": str, "status": str, "score": float, "faces": int, **_FACE, **_CROP},
+    "photo",
+)
+MATTES: Final = _of(
+    "background_removal", "mattes.csv", {"photo": str, "status": str, "coverage": float}, "photo"
+)
+TRAIN: Final = _of(
+    "build_manifest",
+    "train.csv",
+    {
+        "photo": str,
+        "person": str,
+        "kind": str,
+        "age": int,
+        "class": int,
+        "target": int,
+        "split": str,
+        "fold": int,
+        "repeats": int,
+        "face": str,
+        "matte": str,
+        "status": str,
+        **_CROP,
+    },
+    "photo",
+)
+EVAL_MANIFEST: Final = _of(
+    "build_manifest",
+    "eval.csv",
+    {"photo": str, "image_id": str, "face": str, "matte": str, "status": str, **_CROP},
+    "photo",
+)
+PROBABILITIES: Final = _of("train", "oof.csv", {"photo": str, "person": str, "class": int, **_TABLE}, "photo")
+EVAL_PROBABILITIES: Final = _of("infer", "probabilities.csv", {"ImageID": str, **_TABLE}, "ImageID")
+SUBMISSION: Final = _of("infer", "submission.csv", {"ImageID": str, "ans": int}, "ImageID")
+
+
+def text(path: Path, remedy: str) -> pd.DataFrame:
+    """Read a CSV file with every field as text, indexed by line number; BOM and CRLF are tolerated.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, is not UTF-8 or is not a CSV table; names file, line and ``remedy``.
+    """
+    lines: list[int] = []
+    rows: list[list[str]] = []
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            header = next(reader, [])
+            for row in reader:
+                if not row:
+                    continue
+                if len(row) != len(header):
+                    counts = f"{len(row)} fields, but the header has {len(header)}"
+                    raise UserError(f"{path}: line {reader.line_num}: {counts}; {remedy}")
+                lines.append(reader.line_num)
+                rows.append(row)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; {remedy}") from None
+    except (IsADirectoryError, NotADirectoryError):
+        raise UserError(f"{path}: not a file; {remedy}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: not a CSV table in UTF-8 ({error}); {remedy}") from None
+    twice = [name for place, name in enumerate(header) if name in header[:place]]
+    if twice:
+        raise UserError(f"{path}: column {twice[0]!r} occurs twice; {remedy}")
+    return pd.DataFrame(
+        rows, columns=pd.Index(header, dtype=str), index=pd.Index(lines, dtype=int), dtype=str
+    )
+
+
+def require(path: Path, frame: pd.DataFrame, columns: Iterable[str], remedy: str) -> None:
+    """Check that a table read by :func:`text` has ``columns``.
+
+    Raises
+    ------
+    UserError
+        If one is missing; names it and those that were found.
+    """
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        found = ", ".join(frame.columns) or "an empty file"
+        hint = "; fields are separated by commas" if ";" in found or "\t" in found else ""
+        raise UserError(f"{path}: column {missing[0]!r} is missing (found: {found}){hint}; {remedy}")
+
+
+def read(path: Path, schema: Schema) -> pd.DataFrame:
+    """Read a table: the schema's columns in its order as ``str``, int64 and float64.
+
+    An empty float field is NaN. Columns that the schema does not know are left out.
+
+    Raises
+    ------
+    UserError
+        If the file or a column is missing, a number cannot be read, or the key repeats: names file, line and
+        column, and the stage that writes the file.
+    """
+    raw = text(path, schema.remedy)
+    require(path, raw, schema.columns, schema.remedy)
+    frame = raw[list(schema.columns)]
+    if schema.key is not None:
+        repeated = frame[schema.key][frame[schema.key].duplicated()]
+        for line, value in repeated.items():
+            raise UserError(f"{path}: line {line}: {schema.key} {value!r} occurs twice; {schema.remedy}")
+    numbers = {
+        name: _numbers(path, frame[name], kind, schema.remedy)
+        for name, kind in schema.columns.items()
+        if kind is not str
+    }
+    return frame.assign(**numbers).reset_index(drop=True)
+
+
+def _numbers(path: Path, column: pd.Series[str], kind: Kind, remedy: str) -> pd.Series[Any]:
+    parsed = pd.to_numeric(column, errors="coerce")
+    if kind is int:
+        wrong = column[~column.str.fullmatch(r"[+-]?[0-9]{1,18}")]
+    else:
+        wrong = column[parsed.isna() & ~column.str.lower().isin(["", "nan"])]
+    wanted = "a whole number" if kind is int else "a number"
+    for line, value in wrong.items():
+        raise UserError(f"{path}: line {line}, column {column.name}: {value!r} is not {wanted}; {remedy}")
+    return parsed.astype("int64" if kind is int else "float64")
+
+
+def write(path: Path, frame: pd.DataFrame, schema: Schema) -> None:
+    """Write a table whole or not at all, in the schema's column order.
+
+    Raises
+    ------
+    ValueError
+        If the columns are not the schema's, a column holds another type, or the key repeats.
+    """
+    if sorted(frame.columns) != sorted(schema.columns):
+        raise ValueError(f"{path}: columns {list(frame.columns)} are not {list(schema.columns)}")
+    for name, kind in schema.columns.items():
+        if len(frame) and not _holds(frame[name], kind):
+            raise ValueError(f"{path}: column {name} ({frame[name].dtype}) is not all {kind.__name__}")
+    if schema.key is not None and frame[schema.key].duplicated().any():
+        raise ValueError(f"{path}: {schema.key} is not unique")
+    with files.replacing(path) as temporary:
+        frame[list(schema.columns)].to_csv(
+            temporary, index=False, float_format="%.6g", lineterminator="\n", encoding="utf-8"
+        )
+
+
+def _holds(column: pd.Series[Any], kind: Kind) -> bool:
+    if kind is str:
+        # A NaN among the texts would come back as an empty name.
+        return all(isinstance(value, str) for value in column)
+    if kind is int:
+        return dtypes.is_integer_dtype(column.dtype)
+    return dtypes.is_numeric_dtype(column.dtype) and not dtypes.is_bool_dtype(column.dtype)

@@ -1,0 +1,196 @@
+"""Write the sample as a folder in the contest's layout, and what is true of it as another."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import multiprocessing
+import zipfile
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facemask import files, hardware, params, progress
+from facemask.errors import UserError
+from facemask.sample import identity, mask, photo, roster
+from facemask.sample.roster import PLANTED, Person
+
+__all__ = ["PLANTED", "write"]
+
+KINDS = ("mask1", "mask2", "mask3", "mask4", "mask5", "incorrect_mask", "normal")
+_CLASS = {"incorrect_mask": 1, "normal": 2}
+# What macOS leaves beside a file on a foreign disk: the contest's archive holds such files too.
+_APPLE_DOUBLE = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        " + bytes(96)
+_TRAIN, _EVAL = 0, 1
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A photo as files: ``kind`` is one of KINDS as drawn, ``suffix`` jpg, jpeg or png."""
+
+    kind: str
+    suffix: str
+    photo: bytes
+    matte: bytes
+
+
+@dataclass(frozen=True)
+class Job:
+    """A person to be photographed: the sample's seed, the side (train 0, eval 1), the place on that side."""
+
+    seed: int
+    side: int
+    index: int
+    person: Person
+
+    def generator(self, number: int) -> np.random.Generator:
+        """Return the generator of the person (0) or of photo 1..7; it is the same in every process."""
+        return np.random.default_rng([self.seed, 10 + self.side, self.index, number])
+
+
+def _encode(image: NDArray[np.uint8], suffix: str) -> bytes:
+    options = [] if suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 92]
+    done, data = cv2.imencode(suffix, image, options)
+    if not done:
+        raise ValueError(f"OpenCV cannot write {suffix}")
+    return data.tobytes()
+
+
+def _suffixes(rng: np.random.Generator) -> list[str]:
+    """Return the file endings of a person's photos: nearly all jpg, some people another, some a mixture."""
+    main = str(rng.choice(("jpg", "jpeg", "png"), p=(0.955, 0.02, 0.025)))
+    return [main if rng.random() > 0.02 else str(rng.choice(("jpg", "jpeg", "png"))) for _ in KINDS]
+
+
+def circumstances(job: Job, number: int) -> tuple[photo.Scene, np.random.Generator]:
+    """Return what photo ``number`` (0..6, as in KINDS) shows, and the generator to draw it with."""
+    rng = job.generator(1 + number)
+    state = mask.WEAR
+    if KINDS[number] == "normal":
+        state = mask.NONE
+    elif KINDS[number] == "incorrect_mask":
+        state = str(rng.choice((mask.BELOW_NOSE, mask.UNDER_CHIN)))
+    return photo.draw(rng, state), rng
+
+
+def shoot(job: Job) -> list[Shot]:
+    """Return the seven photos of a person in the order of KINDS; they depend on ``job`` alone."""
+    cv2.setNumThreads(1)
+    rng = job.generator(0)
+    sitter = photo.Sitter(identity.draw(rng, job.person.gender, job.person.age), rng)
+    suffixes = _suffixes(rng) if job.side == _TRAIN else ["jpg"] * len(KINDS)
+    shots = []
+    for number, suffix in enumerate(suffixes):
+        scene, fresh = circumstances(job, number)
+        image, matte = photo.take(sitter, scene, fresh)
+        colours = np.ascontiguousarray(image[..., ::-1])
+        shots.append(Shot(KINDS[number], suffix, _encode(colours, f".{suffix}"), _encode(matte, ".png")))
+    return shots
+
+
+def shoot_all(jobs: list[Job], workers: int) -> Iterator[list[Shot]]:
+    """Yield the photos of each of ``jobs`` in order, drawn by ``workers`` processes."""
+    if workers <= 1:
+        yield from map(shoot, jobs)
+        return
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(shoot, jobs)
+
+
+def write(cfg: params.SampleData, root: Path, truth: Path) -> None:
+    """Draw the sample as the contest would hand it out (``root``), and what is true of it (``truth``).
+
+    Both folders are written whole beside their place and then renamed; older ones are replaced. The content
+    depends on ``cfg`` alone.
+
+    Parameters
+    ----------
+    cfg : params.SampleData
+        How many people, and the seed they are drawn with.
+    root : Path
+        Becomes ``train/train.csv`` and ``train/images``; with evaluation people also ``eval/info.csv`` and
+        ``eval/images``.
+    truth : Path
+        Becomes ``answers.csv`` (evaluation photos in the order of info.csv) and ``mattes.zip``: an 8-bit PNG
+        for each photo of both sides, named after the SHA-256 of the photo's file.
+
+    Raises
+    ------
+    UserError
+        One folder lies in the other: name two folders side by side.
+    """
+    inner, outer = root.resolve(), truth.resolve()
+    if inner == outer or inner in outer.parents or outer in inner.parents:
+        raise UserError(f"sample_data: {root} and {truth} overlap; name two folders side by side")
+    people = [(_TRAIN, k, p) for k, p in enumerate(roster.train(cfg.train_people, cfg.seed))]
+    people += [(_EVAL, k, p) for k, p in enumerate(roster.evaluation(cfg.eval_people, cfg.seed))]
+    jobs = [Job(cfg.seed, side, index, person) for side, index, person in people]
+    # Starting a process takes as long as drawing a person.
+    workers = min(hardware.cores(), len(jobs) // 8)
+    with files.replacing(root) as data, files.replacing(truth) as answers:
+        answers.mkdir(parents=True)
+        (data / "train" / "images").mkdir(parents=True)
+        if cfg.eval_people:
+            (data / "eval" / "images").mkdir(parents=True)
+        mattes: dict[str, bytes] = {}
+        classes: list[tuple[str, int]] = []
+        for job, shots in zip(
+            jobs, progress.track(shoot_all(jobs, workers), total=len(jobs), label="people drawn"), strict=True
+        ):
+            for shot in shots:
+                mattes[hashlib.sha256(shot.photo).hexdigest() + ".png"] = shot.matte
+            if job.side == _TRAIN:
+                _file(job.person, shots, data / "train" / "images")
+            else:
+                classes += _hide(job, shots, data / "eval" / "images")
+        _train_csv(data / "train" / "train.csv", [person for side, _, person in people if side == _TRAIN])
+        order = np.random.default_rng([cfg.seed, 3]).permutation(len(classes))
+        shuffled = [sorted(classes)[k] for k in order]
+        if cfg.eval_people:
+            _table(data / "eval" / "info.csv", ("ImageID", "ans"), ((name, 0) for name, _ in shuffled))
+        _table(answers / "answers.csv", ("ImageID", "ans"), shuffled)
+        with zipfile.ZipFile(answers / "mattes.zip", "w", zipfile.ZIP_STORED) as archive:
+            for name in sorted(mattes):
+                archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), mattes[name])
+
+
+def _file(person: Person, shots: list[Shot], images: Path) -> None:
+    folder = images / person.folder
+    folder.mkdir()
+    exchanged = {"normal": "incorrect_mask", "incorrect_mask": "normal"} if person.swapped else {}
+    for shot in shots:
+        (folder / f"{exchanged.get(shot.kind, shot.kind)}.{shot.suffix}").write_bytes(shot.photo)
+    if person.id == "000004":
+        (folder / "._mask1.jpg").write_bytes(_APPLE_DOUBLE)
+
+
+def _hide(job: Job, shots: list[Shot], images: Path) -> list[tuple[str, int]]:
+    """Write a person's evaluation photos under names that tell nothing; return names and classes."""
+    rows = []
+    band = 0 if job.person.age < 30 else 1 if job.person.age < 60 else 2
+    for shot in shots:
+        name = (
+            hashlib.sha1(b"sample evaluation photo" + shot.photo, usedforsecurity=False).hexdigest() + ".jpg"
+        )
+        (images / name).write_bytes(shot.photo)
+        rows.append((name, _CLASS.get(shot.kind, 0) * 6 + job.person.gender * 3 + band))
+    return rows
+
+
+def _train_csv(path: Path, people: list[Person]) -> None:
+    rows = ((p.id, roster.GENDERS[p.recorded_gender], "Asian", p.recorded_age, p.folder) for p in people)
+    _table(path, ("id", "gender", "race", "age", "path"), rows)
+
+
+def _table(path: Path, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    path.write_text(text.getvalue(), encoding="utf-8")

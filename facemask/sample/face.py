@@ -1,0 +1,231 @@
+"""The bare head: its outline, relief and skin, and the lines that age and expression draw on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+
+from facemask.sample import canvas
+from facemask.sample.canvas import Floats, Layer, Stencil
+from facemask.sample.identity import Identity
+
+AREA = canvas.box(-1.35, -1.75, 1.35, 1.7)
+Curve = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Expression:
+    """What a face does in one photo.
+
+    ``smile`` -0.3..1, ``brows`` -1..1 (raised), ``lids`` 0..1.1 (open), ``gaze`` in face units,
+    ``lips`` 0..1 (apart).
+    """
+
+    smile: float
+    brows: float
+    lids: float
+    gaze: tuple[float, float]
+    lips: float
+
+
+def outline(who: Identity) -> Curve:
+    """Return the closed outline of the head (n, 2) in face units, without ears."""
+    w, jaw, chin = who.width, who.jaw, who.chin
+    return canvas.spline(
+        canvas.mirrored(
+            [
+                (0, -1.42),
+                (0.46, -1.35),
+                (0.82, -1.06),
+                (0.97 * w, -0.58),
+                (1.0 * w, -0.08),
+                (0.96 * w, 0.3),
+                (0.37 * w + 0.6 * jaw, 0.6),
+                (jaw * (0.99 + 0.05 * who.sag), 0.86),
+                (0.46 * jaw + 0.5 * who.chin_width + 0.05 * who.sag, chin - 0.23),
+                (who.chin_width * 0.78, chin - 0.05),
+                (0, chin),
+            ]
+        )
+    )
+
+
+def relief(who: Identity) -> Floats:
+    """Return the height (h, w) of the bare resting head over AREA, in face units towards the camera."""
+    x, y = canvas.grid(AREA)
+    edge = outline(who)
+    right = edge[edge[:, 0] >= -1e-9]
+    order = np.argsort(right[:, 1])
+    # Smoothed, or the narrow chin would drop off like a cliff.
+    half = gaussian_filter1d(np.interp(y[:, 0], right[order, 1], right[order, 0]), 0.13 * canvas.SCALE)[
+        :, None
+    ]
+    across = np.clip(np.abs(x) / np.maximum(half * 1.06, 0.3), 0, 1)
+    along = np.clip(np.abs(y - 0.1) / 1.72, 0, 1)
+    dome = 0.92 * np.sqrt(np.clip(1 - across**2.5, 0, 1)) * np.sqrt(np.clip(1 - along**2.6, 0.04, 1))
+
+    def bump(cx: float, cy: float, sx: float, sy: float) -> Floats:
+        pair = np.exp(-(((np.abs(x) - cx) / sx) ** 2) - ((y - cy) / sy) ** 2)
+        return np.asarray(pair, np.float32)
+
+    base, gap, tip = who.nose_base, who.eye_gap, who.nose_base - 0.1
+    ridge = np.exp(-((x / (0.09 + 0.05 * canvas.ramp(y, 0, tip))) ** 2)) * canvas.ramp(y, -0.3, tip) ** 1.2
+    ridge = ridge * canvas.ramp(y, base + 0.07, base - 0.1) * who.nose_bridge * 1.25
+    z = dome + ridge
+    z += 0.12 * bump(0, tip, 0.13, 0.12) + 0.085 * bump(who.nose_width * 0.68, base - 0.07, 0.085, 0.085)
+    z -= 0.085 * bump(gap, -0.02, 0.25, 0.15)  # sockets
+    z += 0.05 * bump(gap, 0.0, 0.15, 0.1)  # eyeballs
+    z += (0.05 if who.gender == 0 else 0.025) * bump(gap, -0.25, 0.3, 0.1)  # brow ridge
+    z += 0.05 * bump(0.62, 0.36, 0.24, 0.2) - 0.04 * bump(0.7, 0.8, 0.2, 0.2) * (0.4 + who.sag)
+    z += 0.05 * bump(0, 0.9, 0.4, 0.2) + 0.07 * bump(0, who.chin - 0.17, 0.22, 0.14)
+    z -= 0.035 * bump(0, 1.13, 0.26, 0.05) + 0.012 * bump(0, base + 0.12, 0.035, 0.08)
+    z += 0.05 * who.sag * bump(0.66, 1.0, 0.12, 0.16) + 0.035 * who.bags * bump(gap, 0.2, 0.16, 0.055)
+    return canvas.blur(z.astype(np.float32), 0.018)
+
+
+def furrows(who: Identity, smile: float, seed: np.random.Generator) -> Floats:
+    """Return the depth (h, w) in 0..1 of the lines of age and smile over AREA; ``seed`` places them."""
+    stencil = Stencil(AREA, 1)
+    gap, base, lines, depths = who.eye_gap, who.nose_base, [], []
+
+    def line(points: list[tuple[float, float]], depth: float) -> None:
+        lines.append(canvas.spline(points, closed=False))
+        depths.append(float(np.clip(depth, 0, 1)))
+
+    age = who.wrinkles
+    for row in range(4):  # forehead
+        y = -0.83 + 0.12 * row + seed.uniform(-0.02, 0.02)
+        wide, wave = seed.uniform(0.42, 0.6), seed.uniform(-0.03, 0.03)
+        line(
+            [
+                (-wide, y + 0.05),
+                (-wide / 2, y - 0.01 + wave),
+                (0, y + 0.02),
+                (wide / 2, y - 0.01 - wave),
+                (wide, y + 0.05),
+            ],
+            (age * 1.15 - 0.1) * seed.uniform(0.75, 1),
+        )
+    for side in (-1, 1):
+        line([(side * 0.07, -0.32), (side * 0.085, -0.22), (side * 0.07, -0.12)], age * 0.9 - 0.15)
+        for spoke in range(4):  # crow's feet
+            tilt = (-0.16, -0.05, 0.06, 0.17)[spoke] + seed.uniform(-0.02, 0.02)
+            x0, x1 = gap + who.eye_size + 0.05, gap + who.eye_size + 0.2 + 0.09 * age
+            line(
+                [
+                    (side * x0, 0.01 + tilt * 0.35),
+                    (side * (x0 + x1) / 2, 0.02 + tilt * 0.75),
+                    (side * x1, 0.03 + tilt * 1.3),
+                ],
+                age * 1.1 - 0.12 + 0.25 * max(smile, 0) * (0.2 + age),
+            )
+        line(
+            [(side * (gap - 0.2), 0.11), (side * (gap - 0.05), 0.2), (side * (gap + 0.14), 0.19)],
+            who.bags * 0.9,
+        )
+        line(
+            [(side * (gap - 0.17), 0.16), (side * (gap - 0.02), 0.285), (side * (gap + 0.2), 0.26)],
+            who.bags * 1.1 - 0.35,
+        )
+        fold = 0.1 + 0.8 * age + 0.4 * max(smile, 0)
+        bow = 0.05 * max(smile, 0)
+        line(
+            [
+                (side * (who.nose_width + 0.02), base - 0.1),
+                (side * (0.37 + bow), base + 0.1),
+                (side * (who.mouth_width + 0.1 + bow), 0.93),
+            ],
+            fold,
+        )
+        line([(side * (who.mouth_width + 0.05), 1.0), (side * (who.mouth_width + 0.06), 1.18)], age - 0.35)
+        line([(side * 0.78, 0.4), (side * 0.72, 0.62), (side * 0.66, 0.8)], age * 0.7 - 0.4)
+    depth = stencil.strokes(lines, 0.011, depths)
+    return 0.6 * canvas.blur(depth, 0.012) + 0.9 * canvas.blur(depth, 0.03)
+
+
+def complexion(who: Identity, rng: np.random.Generator) -> Floats:
+    """Return the colour (h, w, 3) of the bare skin over AREA in linear light; ``rng`` places its flaws."""
+    x, y = canvas.grid(AREA)
+    shape = (x.shape[0], x.shape[1])
+
+    def patch(cx: float, cy: float, sx: float, sy: float) -> Floats:
+        return np.asarray(np.exp(-(((np.abs(x) - cx) / sx) ** 2) - ((y - cy) / sy) ** 2), np.float32)
+
+    flush = (
+        0.75 * patch(0.6, 0.4, 0.27, 0.22)
+        + 0.5 * patch(0, who.nose_base - 0.1, 0.2, 0.16)
+        + 0.35 * patch(0, 1.2, 0.2, 0.15)
+    )
+    dark = 0.8 * patch(who.eye_gap, 0.1, 0.22, 0.1) * (0.15 + who.bags) + 0.2 * patch(
+        who.eye_gap, -0.1, 0.25, 0.08
+    )
+    blotch = canvas.noise(rng, shape, 26, 3) * (0.012 + 0.05 * who.mottle)
+    pores = canvas.noise(rng, shape, 2) * (0.008 + 0.028 * who.mottle)
+    spots = canvas.ramp(canvas.noise(rng, shape, 7), 2.0, 2.9) * max(0.0, who.mottle - 0.35) * 0.55
+    tone = np.broadcast_to(who.skin, (*shape, 3)).copy()
+    tone *= 1 - flush[..., None] * np.asarray((0.0, 0.17, 0.17), np.float32)
+    tone *= 1 - dark[..., None] * np.asarray((0.28, 0.34, 0.3), np.float32)
+    tone *= 1 + (blotch + pores)[..., None] * np.asarray((0.8, 1.2, 1.2), np.float32)
+    tone *= 1 - spots[..., None] * np.asarray((0.6, 0.8, 0.9), np.float32)
+    if who.stubble or who.moustache:
+        mouth = patch(0, 0.93, who.mouth_width, 0.085)
+        lower = np.asarray(y + 0.25 * x**2, np.float32)
+        jaw = canvas.ramp(lower, 0.62, 0.95) * canvas.ramp(
+            np.asarray(np.abs(x) * 0.3 + y, np.float32), 0.6, 0.8
+        )
+        lip = patch(0, who.nose_base + 0.16, 0.33, 0.08)
+        zone = np.clip(jaw + lip, 0, 1) * (1 - np.clip(1.3 * mouth, 0, 1))
+        grain = np.clip(0.75 + 0.35 * canvas.noise(rng, shape, 1.6), 0, 1.3)
+        shade = np.clip(zone * grain * 0.55 * who.stubble, 0, 0.8)[..., None]
+        tone = tone * (1 - shade) + shade * canvas.linear(78, 72, 74)
+        if who.moustache:
+            goatee = np.clip(1.1 * lip + patch(0, 1.2, 0.2, 0.14), 0, 1) * (1 - np.clip(1.5 * mouth, 0, 1))
+            thick = np.clip(goatee * (0.8 + 0.6 * canvas.noise(rng, shape, 1.5)) * who.moustache, 0, 0.9)[
+                ..., None
+            ]
+            tone = tone * (1 - thick) + thick * who.brow_colour
+    return np.clip(tone, 0, 1).astype(np.float32)
+
+
+def layer(who: Identity, resting: Floats, colour: Floats, lines: Floats, mood: Expression) -> Layer:
+    """Return the head without eyes, brows and mouth, its lines carved, wearing ``mood``."""
+    x, y = canvas.grid(AREA)
+    smile = np.float32(mood.smile)
+    cheeks = np.exp(-(((np.abs(x) - 0.55 - 0.04 * smile) / 0.2) ** 2) - ((y - 0.45) / 0.17) ** 2)
+    z = resting + 0.05 * smile * cheeks.astype(np.float32)
+    gx, gy = canvas.slopes(z, 2.5)
+    lx, ly = canvas.slopes(-0.03 * lines, 1.6)
+    tone = colour * (1 - lines[..., None] * np.asarray((0.26, 0.38, 0.42), np.float32))
+    gloss = (
+        0.1
+        + 0.16 * np.exp(-((x / 0.16) ** 2) - ((y - 0.2) / 0.5) ** 2)
+        + 0.1 * np.exp(-(((y + 0.6) / 0.25) ** 2) - (x / 0.4) ** 2)
+    )
+    return Layer(
+        AREA, Stencil(AREA, 2).fill(outline(who)), tone, (gx + lx, gy + ly), gloss.astype(np.float32), 1.0
+    )
+
+
+def ears(who: Identity) -> Layer:
+    """Return both ears, to be laid under the head."""
+    x, y = canvas.grid(AREA)
+    w = who.width
+    right = canvas.spline(
+        [
+            (0.9 * w, -0.16),
+            (1.02 * w, -0.2),
+            (1.12 * w, -0.08),
+            (1.11 * w, 0.14),
+            (1.05 * w, 0.36),
+            (0.99 * w, 0.5),
+            (0.92 * w, 0.42),
+        ]
+    )
+    shape = Stencil(AREA, 2).fill(right, right * (-1, 1))
+    inner = np.exp(-(((np.abs(x) - 1.035 * w) / 0.03) ** 2) - ((y - 0.06) / 0.15) ** 2).astype(np.float32)
+    z = 0.12 * canvas.blur(shape, 0.03) - 0.07 * inner
+    tone = who.skin * np.asarray((0.95, 0.8, 0.8), np.float32) * (1 - 0.5 * inner[..., None])
+    return Layer(AREA, shape, tone.astype(np.float32), canvas.slopes(z.astype(np.float32), 2.0), 0.1, 1.0)

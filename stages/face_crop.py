@@ -1,0 +1,64 @@
+"""Find the face in every photo and crop to it; every photo keeps its row, found or not.
+
+Run as ``python -m stages.face_crop``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from facemask import files, params, progress
+from facemask.images import archive, codec, contact, faces, finders, memo, photos
+from facemask.launch import launch
+from facemask.records import tables
+
+COLOURS = {"found": contact.GREEN, "fixed": contact.GREEN, "person": contact.AMBER, "median": contact.AMBER}
+
+
+def run(cfg: params.FaceCrop, *, labels: Path, root: Path, out: Path, metrics: Path, plot: Path) -> None:
+    """Read the photos that ``labels`` lists below ``root``; write ``out``/{boxes.csv,crops.zip}."""
+    table = photos.listed(labels)
+    some = photos.readable(table, suffix=".jpg")
+    finder = finders.build(cfg.finder)
+    with memo.opened("face_crop") as kept:
+        sights = progress.track(finders.survey(finder, some, root, kept), total=len(some), label="faces")
+        seen = {photo.key: sight for photo, sight in zip(some, sights, strict=True)}
+    boxed = faces.place(cfg, finder, table, seen)
+    wanted = int((boxed["status"] != "unreadable").sum())
+    with archive.writing(out / "crops.zip") as crops:
+        made = faces.crops(some, boxed, root, cfg.size)
+        for key, image in progress.track(made, total=wanted, label="crops"):
+            crops.add(f"{key}.jpg", image)
+    tables.write(out / "boxes.csv", boxed, tables.BOXES)
+    files.write_json(metrics, faces.report(boxed, table, finder))
+    contact.write(plot, _sheet(boxed.assign(kind=table["kind"]), out / "crops.zip"))
+
+
+def _sheet(boxed: pd.DataFrame, crops: Path) -> contact.Pixels:
+    """Forty crops: first those whose box was borrowed, then found ones."""
+    shown = boxed[boxed["status"] != "unreadable"]
+    rows = list(zip(shown["photo"], shown["kind"], shown["status"], strict=True))
+    borrowed = contact.spread([row for row in rows if row[2] not in ("found", "fixed")], 30)
+    plain = contact.spread([row for row in rows if row[2] in ("found", "fixed")], 40 - len(borrowed))
+    with archive.Reader(crops) as reader:
+        tiles = [
+            contact.Tile(
+                codec.decode(reader.read(f"{photo}.jpg")),
+                (f"{photos.short(photo)} {kind}", status),
+                COLOURS.get(status, contact.GREY),
+            )
+            for photo, kind, status in borrowed + plain
+        ]
+    counts = ", ".join(f"{name} {(boxed['status'] == name).sum()}" for name in sorted(set(boxed["status"])))
+    return contact.sheet(f"face_crop: {len(boxed)} photos ({counts})", tiles, columns=10, size=(128, 96))
+
+
+def main() -> None:
+    """Run the stage with the params and paths it was given."""
+    launch(run)
+
+
+if __name__ == "__main__":
+    main()

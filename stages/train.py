@@ -1,0 +1,79 @@
+"""Train one fold: its weights, its out-of-fold and hold-out probabilities, its learning curves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from facemask import params
+from facemask.errors import UserError
+from facemask.images import reader
+from facemask.inference import checkpoints
+from facemask.inference.predict import predict
+from facemask.launch import launch
+from facemask.learning.fit import Side, fit
+from facemask.learning.pixels import decoded
+from facemask.records import classes, tables
+
+CHUNK = 256
+
+
+def run(
+    cfg: params.Recipe,
+    *,
+    fold: int,
+    seed: int,
+    manifest: Path,
+    faces: Path,
+    mattes: Path,
+    out: Path,
+    live: Path,
+) -> None:
+    """Read ``manifest``/train.csv, ``faces`` and ``mattes``; write ``out`` (one fold's folder) and ``live``."""
+    table = tables.read(manifest / "train.csv", tables.TRAIN)
+    table = table[table["status"] == "ok"]
+    inside = table[table["split"] == "train"].reset_index(drop=True)
+    held = table[table["split"] == "holdout"].reset_index(drop=True)
+    ours = inside["fold"] == fold
+    if not ours.any():
+        raise UserError(
+            f"fold {fold} has no photos in {manifest / 'train.csv'}; set build_manifest.folds above {fold}"
+        )
+    train, val = inside[~ours & (inside["repeats"] > 0)], inside[ours]
+    photos = reader.Reader(faces, mattes, cfg.image)
+    rows = reader.rows(pd.concat([train, val]))
+    with decoded(photos, rows, label="photos decoded") as pixels:
+        left = _side(train, pixels[: len(train)], train["repeats"].to_numpy())
+        right = _side(val, pixels[len(train) :], np.ones(len(val), np.int64))
+        fitted = fit(cfg, left, right, seed=seed, live=live)
+        models = [fitted.model]
+        oof = predict(models, (right.pixels[k : k + CHUNK] for k in range(0, len(val), CHUNK)), ["identity"])
+    holdout = predict(models, photos.stream(reader.rows(held), CHUNK), ["identity"])
+    counts = np.bincount(left.labels, minlength=classes.COUNT)
+    facts = {
+        "fold": fold,
+        "seed": seed,
+        "best_epoch": fitted.epoch,
+        "val_macro_f1": round(fitted.macro_f1, 6),
+    }
+    checkpoints.save(out, checkpoints.Checkpoint(fitted.model.cpu(), cfg, counts / counts.sum()), facts)
+    for name, part, probabilities in (("oof.csv", val, oof), ("holdout.csv", held, holdout)):
+        columns = pd.DataFrame(probabilities, columns=list(classes.columns()), index=part.index)
+        tables.write(
+            out / name, pd.concat([part[["photo", "person", "class"]], columns], axis=1), tables.PROBABILITIES
+        )
+
+
+def _side(part: pd.DataFrame, pixels: np.ndarray, repeats: np.ndarray) -> Side:
+    return Side(pixels, part["target"].to_numpy(), part["class"].to_numpy(), repeats)
+
+
+def main() -> None:
+    """Run from the command line."""
+    launch(run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""Shared pieces of the tests: a tiny contest folder, small params, and the optional development data."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+# Before numpy and torch are imported: tests run side by side, and none may wait for a network.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("DVC_NO_ANALYTICS", "true")
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from facemask import loading, params
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+KINDS = ("mask1", "mask2", "mask3", "mask4", "mask5", "incorrect_mask", "normal")
+AGES = ((19, 24, 29), (30, 45, 59), (60, 60, 60))
+GENDERS = ("male", "female")
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The project's own folder."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The optional folder of development data and models beside the repository; skips where it is absent."""
+    folder = REPOSITORY.parent / "shared"
+    for part in (folder / "data" / "realfaces", folder / "models"):
+        if not part.is_dir():
+            pytest.skip(f"development data: ../{part.relative_to(REPOSITORY.parent).as_posix()} is absent")
+    return folder
+
+
+def _photo(kind: str, gender: int, band: int, size: tuple[int, int], rng: np.random.Generator) -> Image.Image:
+    """Noise around a colour that tells the class: red the mask state, green the gender, blue the age band."""
+    state = 2 if kind == "normal" else 1 if kind == "incorrect_mask" else 0
+    colour = np.array([40 + 85 * state, 60 + 130 * gender, 40 + 85 * band], dtype=np.float64)
+    noisy = colour + rng.normal(0, 12, (*size, 1)) + rng.normal(0, 6, (*size, 3))
+    return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
+
+
+@pytest.fixture
+def contest_folder(tmp_path: Path) -> Callable[..., Path]:
+    """Factory of tiny folders in the contest's layout; see ``make`` for its options."""
+
+    def make(
+        name: str = "contest",
+        *,
+        people: int = 12,
+        eval_people: int = 3,
+        size: tuple[int, int] = (64, 48),
+        extensions: Sequence[str] = ("jpg",),
+        seed: int = 0,
+    ) -> Path:
+        """Write ``tmp_path / name`` and return it.
+
+        Parameters
+        ----------
+        people
+            Labelled people, seven photos each; six in a row cover every gender and age band.
+        eval_people
+            Unlabelled people, seven photos each; 0 leaves ``eval/`` out.
+        size
+            Height and width of the photos, pixels.
+        extensions
+            Taken in turn, photo by photo.
+        """
+        root = tmp_path / name
+        rng = np.random.default_rng(seed)
+        endings = itertools.cycle(extensions)
+        rows = ["id,gender,race,age,path"]
+        for index in range(people):
+            gender, band = index % 2, index // 2 % 3
+            age = AGES[band][index // 6 % 3]
+            person = f"{index + 1:06d}"
+            folder = f"{person}_{GENDERS[gender]}_Asian_{age}"
+            rows.append(f"{person},{GENDERS[gender]},Asian,{age},{folder}")
+            (root / "train" / "images" / folder).mkdir(parents=True)
+            for kind in KINDS:
+                _photo(kind, gender, band, size, rng).save(
+                    root / "train" / "images" / folder / f"{kind}.{next(endings)}"
+                )
+        (root / "train").mkdir(parents=True, exist_ok=True)
+        (root / "train" / "train.csv").write_text("\n".join(rows) + "\n")
+        if eval_people:
+            (root / "eval" / "images").mkdir(parents=True)
+            images = []
+            for index, kind in itertools.product(range(eval_people), KINDS):
+                # Contest names say nothing about the person; these are merely unique and out of order.
+                images.append(f"{(len(images) * 7919 + 104729) % 1_000_003:07x}.{next(endings)}")
+                _photo(kind, index % 2, index // 2 % 3, size, rng).save(root / "eval" / "images" / images[-1])
+            (root / "eval" / "info.csv").write_text(
+                "ImageID,ans\n" + "".join(f"{image},0\n" for image in images)
+            )
+        return root
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def _read_params() -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    return content
+
+
+@pytest.fixture
+def params_yaml(_read_params: dict[str, Any]) -> dict[str, Any]:
+    """The repository's ``params.yaml`` as a fresh dict, to be changed at will."""
+    return copy.deepcopy(_read_params)
+
+
+@pytest.fixture
+def toy_yaml(params_yaml: dict[str, Any]) -> dict[str, Any]:
+    """``params.yaml`` shrunk to what a test can run in seconds, as a dict."""
+    params_yaml["sample_data"] |= {"train_people": 12, "eval_people": 6}
+    params_yaml["face_crop"] |= {"finder": {"kind": "fixed", "box": [0.2, 0.1, 0.8, 0.9]}, "size": [32, 24]}
+    params_yaml["background_removal"]["matting"] = {"kind": "none"}
+    params_yaml["build_manifest"] |= {"folds": 2, "holdout": 0.0, "balance": {"kind": "none"}}
+    train = params_yaml["train"]
+    train["image"] |= {"size": [32, 24], "background": "keep"}
+    train |= {"folds": [0], "augment": [{"name": "HorizontalFlip", "p": 0.5}]}
+    train |= {"epochs": 1, "batch_size": 8, "precision": "32", "channels_last": False, "patience": None}
+    params_yaml["evaluate"]["bootstrap"] = 20
+    params_yaml["infer"]["batch_size"] = 16
+    return params_yaml
+
+
+@pytest.fixture
+def toy_params(toy_yaml: dict[str, Any]) -> params.Params:
+    """:func:`toy_yaml`, checked and typed."""
+    return loading.parse(toy_yaml, "toy params")

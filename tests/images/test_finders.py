@@ -1,0 +1,145 @@
+"""MTCNN finds what facenet-pytorch's own detector finds, whatever the batch; the memo changes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facemask import params
+from facemask.images import codec, finders, memo, mtcnn
+from facemask.images.photos import Photo
+
+MTCNN = params.Mtcnn(kind="mtcnn", min_face=56.12, thresholds=(0.6, 0.7, 0.7))
+
+
+@pytest.fixture(scope="module")
+def networks() -> mtcnn.Networks:
+    """Loaded once."""
+    return mtcnn.Networks(MTCNN.min_face, MTCNN.thresholds)
+
+
+def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def paths(shared: Path) -> list[Path]:
+    """Twelve real photos of two people with all kinds of masks, and ten more people."""
+    folders = sorted((shared / "data" / "realfaces" / "train" / "images").iterdir())
+    return [*sorted(folders[0].iterdir()), *(folder / "normal.jpg" for folder in folders[1:6])]
+
+
+@pytest.fixture(scope="module")
+def faces(paths: list[Path]) -> list[np.ndarray]:
+    """Their pixels."""
+    return [codec.decode(path.read_bytes()) for path in paths if path.exists()]
+
+
+def iou(one: np.ndarray, other: np.ndarray) -> float:
+    x0, y0 = np.maximum(one[:2], other[:2])
+    x1, y1 = np.minimum(one[2:], other[2:])
+    both = max(0, x1 - x0) * max(0, y1 - y0)
+    return both / (np.prod(one[2:] - one[:2]) + np.prod(other[2:] - other[:2]) - both)
+
+
+def test_same_boxes_as_the_library(networks: mtcnn.Networks, faces: list[np.ndarray]) -> None:
+    from facenet_pytorch import MTCNN as Library
+
+    library = Library(min_face_size=56.12, keep_all=True)
+    for photo, found in zip(faces, networks.find(faces), strict=True):
+        boxes, scores = library.detect(photo)
+        assert len(found) == (0 if boxes is None else len(boxes))
+        for row in found:
+            best = int(np.argmax([iou(row[:4], box) for box in boxes]))
+            assert iou(row[:4], boxes[best]) > 0.999
+            assert row[4] == pytest.approx(scores[best], abs=1e-3)
+
+
+def test_boxes_agree_with_the_librarys_defaults(networks: mtcnn.Networks, faces: list[np.ndarray]) -> None:
+    from facenet_pytorch import MTCNN as Library
+
+    library = Library()
+    overlaps = [
+        iou(found[0, :4], library.detect(photo)[0][0])
+        for photo, found in zip(faces, networks.find(faces), strict=True)
+        if len(found)
+    ]
+    assert len(overlaps) >= len(faces) - 1
+    assert min(overlaps) >= 0.9
+
+
+def test_a_photos_boxes_do_not_depend_on_its_neighbours(networks: mtcnn.Networks, faces: list[np.ndarray]) -> None:
+    mixed = [*faces, noise(200, 150), np.ascontiguousarray(faces[0][:400])]
+    together = networks.find(mixed)
+    backwards = networks.find(mixed[::-1])[::-1]
+    alone = [networks.find([photo])[0] for photo in mixed]
+    for a, b, c in zip(together, backwards, alone, strict=True):
+        assert np.array_equal(a, b)
+        assert np.array_equal(a, c)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 300), (56, 56), (57, 57), (90, 61)])
+def test_small_and_odd_photos_pass(networks: mtcnn.Networks, size: tuple[int, int]) -> None:
+    (rows,) = networks.find([noise(*size)])
+    assert rows.shape[1] == 5
+
+
+def test_nothing_in_nothing_out(networks: mtcnn.Networks) -> None:
+    assert networks.find([]) == []
+    blank = networks.find([np.full((512, 384, 3), 128, dtype=np.uint8)] * 3)
+    assert [len(rows) for rows in blank] == [0, 0, 0]
+
+
+@pytest.fixture
+def indexed(tmp_path: Path) -> list[Photo]:
+    """Three photos, the second one truncated."""
+    made = []
+    for k in range(3):
+        data = codec.encode_jpeg(noise(60 + k, 48, seed=k))
+        data = data[: len(data) // 2] if k == 1 else data
+        (tmp_path / f"{k}.jpg").write_bytes(data)
+        made.append(Photo(f"{k}.jpg", hashlib.sha256(data).hexdigest()))
+    return made
+
+
+def test_a_survey_reads_each_photo_once_and_keeps_what_it_saw(
+    tmp_path: Path, indexed: list[Photo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+
+    class Counted:
+        def __init__(self, *_: object) -> None:
+            pass
+
+        def find(self, photos: list[np.ndarray]) -> list[np.ndarray]:
+            calls.append(len(photos))
+            return [np.array([[1.25, 2.5, 30.0, 40.75, 0.9876]])] * len(photos)
+
+    monkeypatch.setattr(mtcnn, "Networks", Counted)
+    finders._networks.cache_clear()
+    finder = finders.build(MTCNN)
+    kept = memo.Memo(tmp_path / "memo")
+    first = list(finders.survey(finder, indexed, tmp_path, kept, workers=1))
+    again = list(finders.survey(finder, indexed, tmp_path, kept, workers=1))
+    kept.close()
+    assert calls == [2]
+    assert first[1] is None
+    assert [one.size for one in first if one] == [(60, 48), (62, 48)]
+    for one, other in zip(first, again, strict=True):
+        assert (one is None) == (other is None)
+        assert one is None or (one.size == other.size and np.array_equal(one.faces, other.faces))
+    finders._networks.cache_clear()
+
+
+def test_finders_that_do_not_search(tmp_path: Path, indexed: list[Photo]) -> None:
+    nowhere = memo.Memo(None)
+    whole = list(finders.survey(finders.build(params.NoFinder(kind="none")), indexed, tmp_path, nowhere, workers=1))
+    assert [None if one is None else len(one.faces) for one in whole] == [0, None, 0]
+    fixed = finders.build(params.Fixed(kind="fixed", box=(0.0, 0.5, 1.0, 1.0)))
+    seen = list(finders.survey(fixed, indexed, tmp_path, nowhere, workers=1))
+    assert seen[0] is not None
+    assert seen[0].faces.tolist() == [[0, 30, 48, 60, 1]]
+    assert len({fixed.fingerprint(), finders.build(MTCNN).fingerprint()}) == 2

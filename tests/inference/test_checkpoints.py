@@ -1,0 +1,88 @@
+"""Checkpoints: what is loaded predicts what was saved, and damaged ones are told."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from facemask import launch, params
+from facemask.errors import UserError
+from facemask.inference import checkpoints
+from facemask.inference.predict import predict
+from facemask.learning.classifier import Classifier
+
+PRIOR = np.full(18, 1 / 18)
+
+
+@pytest.fixture
+def saved(toy_params, tmp_path):
+    recipe = launch.view(toy_params, params.Recipe)
+    checkpoint = checkpoints.Checkpoint(Classifier(recipe).eval(), recipe, PRIOR)
+    checkpoints.save(tmp_path / "fold0", checkpoint, {"fold": 0})
+    return checkpoint, tmp_path / "fold0"
+
+
+def test_a_loaded_fold_predicts_what_the_saved_one_did(saved):
+    checkpoint, folder = saved
+    photos = np.random.default_rng(0).integers(0, 256, (3, 32, 24, 3), dtype=np.uint8)
+    loaded = checkpoints.load(folder)
+    assert loaded.recipe == checkpoint.recipe
+    np.testing.assert_allclose(loaded.prior, PRIOR)
+    first, second = (predict([c.model], [photos], ["identity"]) for c in (checkpoint, loaded))
+    assert np.array_equal(first, second)
+
+
+def test_the_pretrained_weights_are_not_needed_to_predict(saved):
+    _, folder = saved
+    content = json.loads((folder / "model.json").read_text())
+    content["recipe"]["backbone"]["weights"] = {
+        "kind": "file",
+        "path": "gone.safetensors",
+        "sha256": "0" * 64,
+    }
+    (folder / "model.json").write_text(json.dumps(content))
+    checkpoints.load(folder)
+
+
+def test_saving_twice_gives_the_same_bytes(saved, tmp_path):
+    checkpoint, folder = saved
+    checkpoints.save(tmp_path / "again", checkpoint, {"fold": 0})
+    for name in ("weights.safetensors", "model.json"):
+        assert (folder / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "model.json"])
+def test_missing_and_damaged_files_are_told_with_a_remedy(saved, name):
+    _, folder = saved
+    whole = (folder / name).read_bytes()
+    (folder / name).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="not a fold of this version.*dvc repro train"):
+        checkpoints.load(folder)
+    (folder / name).unlink()
+    with pytest.raises(UserError, match=f"{name}.*dvc repro train"):
+        checkpoints.load(folder)
+
+
+def test_weights_of_another_network_are_told(saved):
+    _, folder = saved
+    content = json.loads((folder / "model.json").read_text())
+    content["recipe"]["backbone"]["name"] = "test_resnet"
+    (folder / "model.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match="not a fold"):
+        checkpoints.load(folder)
+
+
+def test_the_classifier_normalises_with_the_recipes_statistics(toy_yaml):
+    from facemask import loading
+
+    toy_yaml["train"]["image"] |= {"mean": [0.2, 0.4, 0.6], "std": [0.5, 0.25, 0.125]}
+    model = Classifier(launch.view(loading.parse(toy_yaml, "toy"), params.Recipe))
+    seen: list[torch.Tensor] = []
+    model.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    photo = torch.full((1, 32, 24, 3), 51, dtype=torch.uint8)
+    model.eval()(photo)
+    torch.testing.assert_close(seen[0][0, :, 0, 0], torch.tensor([0.0, -0.8, -3.2]))
+    assert photo.unique().tolist() == [51]

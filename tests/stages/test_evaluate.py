@@ -1,0 +1,327 @@
+"""Honest scores from what the folds wrote, and one clear line where they cannot be had."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from facemask import params
+from facemask.errors import UserError
+from facemask.records import classes, tables
+from facemask.scoring import predictions
+from stages import evaluate
+
+CFG = params.Evaluate(bootstrap=30, confidence=0.9, calibration_bins=10)
+KINDS = {"mask1": 0, "mask2": 0, "incorrect_mask": 1, "normal": 2}
+COLUMNS = list(classes.columns())
+
+
+class Models:
+    """A manifest and what three folds predicted for it, as frames that a test may change before writing."""
+
+    def __init__(self, folder, *, people=36, held_out=6, seed=0):
+        rng = np.random.default_rng(seed)
+        rows = []
+        for index in range(people):
+            person, age, held = f"{index:06d}", [22, 45, 60, 58][index % 4], index < held_out
+            for kind, mask in KINDS.items():
+                official = int(classes.encode(mask, index // 4 % 2, classes.band(age)))
+                rows.append(
+                    {
+                        **{
+                            "photo": f"train/images/{person}/{kind}.jpg",
+                            "person": person,
+                            "kind": kind,
+                            "age": age,
+                        },
+                        **{
+                            "class": official,
+                            "target": official,
+                            "status": "ok",
+                            "face": "found",
+                            "matte": "ok",
+                        },
+                        **{"split": "holdout" if held else "train", "fold": -1 if held else index % 3},
+                        **{"repeats": int(not held), "cx0": 0.0, "cy0": 0.0, "cx1": 9.0, "cy1": 9.0},
+                    }
+                )
+        self.folder = folder
+        self.manifest = pd.DataFrame(rows)
+        self.oof = {
+            fold: self._predict(self.manifest[self.manifest["fold"] == fold], rng) for fold in range(3)
+        }
+        held_out_rows = self.manifest[self.manifest["split"] == "holdout"]
+        self.holdout = {fold: self._predict(held_out_rows, rng) for fold in range(3)}
+
+    @staticmethod
+    def _predict(rows, rng):
+        odds = np.exp(rng.normal(size=(len(rows), classes.COUNT)) + 3 * np.eye(classes.COUNT)[rows["class"]])
+        frame = pd.DataFrame(odds / odds.sum(1, keepdims=True), columns=COLUMNS)
+        return pd.concat([rows[["photo", "person", "class"]].reset_index(drop=True), frame], axis=1)
+
+    def write(self):
+        tables.write(self.folder / "manifest" / "train.csv", self.manifest, tables.TRAIN)
+        for fold in range(3):
+            for name, frames in (("oof", self.oof), ("holdout", self.holdout)):
+                path = self.folder / "models" / f"fold{fold}" / f"{name}.csv"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                # Plain pandas: the project's own writer would refuse some of the faults that tests plant.
+                frames[fold].to_csv(path, index=False)
+
+    def run(self, folds=(0, 1, 2), cfg=CFG, out="metrics"):
+        self.write()
+        evaluate.run(
+            cfg,
+            params.Folds(folds=folds),
+            seed=20,
+            models=self.folder / "models",
+            manifest=self.folder / "manifest",
+            metrics=self.folder / out / "evaluate.json",
+            plots=self.folder / out / "plots",
+        )
+        return json.loads((self.folder / out / "evaluate.json").read_text(), parse_constant=pytest.fail)
+
+
+@pytest.fixture
+def drawn(tmp_path):
+    return Models(tmp_path)
+
+
+@pytest.fixture
+def models(drawn, monkeypatch):
+    """Without the pictures, which take a second a run."""
+    monkeypatch.setattr(evaluate, "draw", lambda found, folder: None)
+    return drawn
+
+
+def test_scores_are_those_of_all_out_of_fold_photos_together(models):
+    found = models.run()
+    whole = pd.concat(models.oof.values())
+    called = whole[COLUMNS].to_numpy().argmax(1)
+    assert found["oof"]["photos"] == len(whole) == 120
+    assert found["oof"]["people"] == 30
+    assert found["oof"]["accuracy"] == pytest.approx((called == whole["class"]).mean(), abs=1e-6)
+    each = [(frame[COLUMNS].to_numpy().argmax(1) == frame["class"]).mean() for frame in models.oof.values()]
+    assert len(set(each)) > 1
+    for key in ("macro_f1", "accuracy", "mask_macro_f1", "gender_macro_f1", "age_macro_f1"):
+        assert found["oof"][f"{key}_low"] <= found["oof"][key] <= found["oof"][f"{key}_high"]
+    assert 0 <= found["oof"]["ece"] <= 1
+    assert list(found["oof"]["f1"]) == list(classes.NAMES)
+
+
+def test_hold_out_photos_are_scored_by_the_mean_of_the_folds(models):
+    for fold in range(3):
+        # Each fold is sure of another class; only their mean knows the right one.
+        true = models.holdout[fold]["class"].to_numpy()
+        wrong = np.eye(18)[(true + 1 + fold) % 18]
+        models.holdout[fold][COLUMNS] = 0.55 * wrong + 0.45 * np.eye(18)[true]
+    assert models.run()["holdout"]["accuracy"] == 1
+    assert models.run(folds=(1,))["holdout"]["accuracy"] == 0
+
+
+def test_only_the_listed_folds_count_even_if_more_lie_there(models):
+    alone = models.run(folds=(1,))
+    assert alone["oof"]["photos"] == len(models.oof[1])
+    models.oof[2].loc[0, "p0"] = 99.0
+    assert models.run(folds=(1,)) == alone
+
+
+def test_the_order_of_rows_and_folds_changes_nothing(models):
+    first = models.run(folds=(0, 1, 2))
+    models.oof = {fold: frame.sample(frac=1, random_state=1) for fold, frame in models.oof.items()}
+    models.manifest = models.manifest.sample(frac=1, random_state=2)
+    assert models.run(folds=(2, 0, 1))["oof"] == first["oof"]
+    split = predictions.out_of_fold(models.folder / "models", (2, 0, 1), models.manifest)
+    assert split.photos == sorted(split.photos)
+    assert (np.diff(split.person) >= 0).all()
+
+
+def test_the_yardstick_does_not_move_with_the_training_bands(models):
+    first = models.run()
+    shifted = classes.band(models.manifest["age"], 30, 58)
+    mask, gender, _ = classes.decode(models.manifest["class"])
+    models.manifest["target"] = classes.encode(mask, gender, shifted)
+    assert (models.manifest["target"] != models.manifest["class"]).any()
+    assert models.run() == first
+
+
+def test_training_classes_passed_off_as_the_truth_are_refused(models):
+    models.oof[0].loc[0, "class"] = (models.oof[0].loc[0, "class"] + 1) % 18
+    with pytest.raises(UserError, match=r"oof\.csv: photo '.*': class \d+, but the manifest says \d+"):
+        models.run()
+
+
+def test_without_hold_out_there_is_no_such_key(drawn):
+    drawn.manifest = drawn.manifest[drawn.manifest["split"] == "train"]
+    drawn.holdout = {fold: frame.iloc[:0] for fold, frame in drawn.holdout.items()}
+    found = drawn.run()
+    assert set(found) == {"confidence", "oof"}
+    assert (drawn.folder / "metrics" / "plots" / "attributes.png").stat().st_size > 1000
+
+
+def test_undefined_is_null(models):
+    found = models.run(cfg=CFG.model_copy(update={"bootstrap": 0}))
+    assert found["oof"]["macro_f1_low"] is None
+    assert found["oof"]["macro_f1_high"] is None
+    # Nobody here is 60 or older, and nobody is taken for it.
+    old = models.manifest["age"] >= 60
+    models.manifest = models.manifest[~old]
+    gone = [f"p{k}" for k in range(18) if k % 3 == 2]
+    for frames in (models.oof, models.holdout):
+        for fold, frame in frames.items():
+            kept = frame[frame["photo"].isin(models.manifest["photo"])].copy()
+            kept[gone] = 0.0
+            kept[COLUMNS] = kept[COLUMNS].div(kept[COLUMNS].sum(axis=1), axis=0)
+            frames[fold] = kept
+    f1 = models.run()["oof"]["f1"]
+    assert f1["normal female >=60"] is None
+    assert f1["normal female <30"] is not None
+
+
+def test_the_same_bytes_again_and_nothing_of_an_older_run(drawn):
+    def contents(out):
+        return {
+            path.name: path.read_bytes() for path in sorted((drawn.folder / out).rglob("*")) if path.is_file()
+        }
+
+    drawn.run(out="one")
+    (drawn.folder / "two" / "plots").mkdir(parents=True)
+    (drawn.folder / "two" / "plots" / "stale.png").touch()
+    drawn.run(out="two")
+    assert contents("one") == contents("two")
+    assert len(contents("one")) == 11
+
+
+def test_plot_data_hold_every_photo_once_in_class_order(drawn):
+    drawn.run()
+    folder = drawn.folder / "metrics" / "plots"
+    for name in ("class", "mask", "gender", "age"):
+        table = pd.read_csv(folder / f"confusion_{name}.csv", dtype=str)
+        assert list(table.columns) == ["actual", "predicted"]
+        assert len(table) == 120
+    whole = pd.concat(drawn.oof.values())
+    table = pd.read_csv(folder / "confusion_class.csv", dtype=str)
+    numbers = sorted(
+        zip(table["actual"].str[:2].astype(int), table["predicted"].str[:2].astype(int), strict=True)
+    )
+    called = whole[COLUMNS].to_numpy().argmax(1).tolist()
+    assert numbers == sorted(zip(whole["class"].tolist(), called, strict=True))
+    assert pd.read_csv(folder / "reliability.csv").groupby("split")["photos"].sum().to_dict() == {
+        "out-of-fold": 120,
+        "hold-out": 24,
+    }
+
+
+def test_an_unreadable_photo_need_not_be_predicted_but_a_readable_one_must(models):
+    models.manifest.loc[models.manifest["photo"] == models.oof[0].loc[0, "photo"], "status"] = "unreadable"
+    models.oof[0] = models.oof[0].iloc[1:]
+    assert models.run()["oof"]["photos"] == 119
+    lost = models.oof[0]["photo"].iloc[0]
+    models.oof[0] = models.oof[0].iloc[1:]
+    with pytest.raises(UserError, match=rf"1 photos are lacking, the first is '{lost}'.*dvc repro train@0"):
+        models.run()
+
+
+def spoil_sum(models):
+    models.oof[1].loc[3, "p0"] += 0.01
+
+
+def spoil_sign(models):
+    models.oof[1].loc[3, ["p0", "p1"]] = [-0.5, 0.5 + models.oof[1].loc[3, ["p0", "p1"]].sum()]
+
+
+def spoil_nan(models):
+    models.oof[1].loc[3, "p5"] = np.nan
+
+
+def spoil_infinite(models):
+    models.oof[1].loc[3, "p5"] = np.inf
+
+
+def spoil_twice(models):
+    models.oof[1] = pd.concat([models.oof[1], models.oof[1].iloc[:1]])
+
+
+def spoil_in_two_folds(models):
+    models.oof[1] = pd.concat([models.oof[1], models.oof[2].iloc[:1]])
+
+
+def spoil_held_out(models):
+    models.oof[1] = pd.concat([models.oof[1], models.holdout[1].iloc[:1]])
+
+
+def spoil_unknown(models):
+    models.oof[1].loc[0, "photo"] = "train/images/stranger/normal.jpg"
+
+
+def spoil_person(models):
+    models.oof[1].loc[0, "person"] = "999999"
+
+
+def spoil_column(models):
+    models.oof[1] = models.oof[1].drop(columns="p17")
+
+
+def spoil_apart(models):
+    row = models.manifest.index[models.manifest["fold"] == 1][0]
+    models.manifest.loc[row, "fold"] = 0
+    models.oof[0] = pd.concat([models.oof[0], models.oof[1].iloc[:1]])
+    models.oof[1] = models.oof[1].iloc[1:]
+
+
+def spoil_leak(models):
+    row = models.manifest.index[models.manifest["fold"] == 1][0]
+    models.manifest.loc[row, ["split", "fold"]] = ["holdout", -1]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (spoil_sum, r"fold1/oof\.csv: photo 'train/.*': p0\.\.p17 are no probabilities.*dvc repro train@1"),
+        (spoil_sign, "no probabilities"),
+        (spoil_nan, "no probabilities"),
+        (spoil_infinite, "no probabilities"),
+        (spoil_twice, "occurs twice"),
+        (spoil_in_two_folds, "does not belong there, the manifest has it in fold 2"),
+        (spoil_held_out, "does not belong there, the manifest has it in the hold-out"),
+        (spoil_unknown, "the manifest has it nowhere"),
+        (spoil_person, "person 999999, but the manifest says"),
+        (spoil_column, "column 'p17' is missing"),
+        (spoil_apart, r"person '\d+' in fold 0 and in fold 1.*dvc repro build_manifest"),
+        (spoil_leak, r"person '\d+' in the hold-out and in fold 1"),
+    ],
+)
+def test_faults_are_told_in_one_line(models, spoil, told):
+    spoil(models)
+    with pytest.raises(UserError, match=told) as caught:
+        models.run()
+    assert "\n" not in str(caught.value)
+    assert not (models.folder / "metrics").exists()
+
+
+def test_rounded_probabilities_are_accepted(models):
+    models.oof[0][COLUMNS] = models.oof[0][COLUMNS].round(5)
+    assert models.run()["oof"]["photos"] == 120
+
+
+def test_a_fold_that_was_not_trained_is_told_with_its_remedy(models):
+    with pytest.raises(
+        UserError,
+        match=r"models.fold3: no such folder, but train\.folds lists fold 3; run `dvc repro train@3`",
+    ):
+        models.run(folds=(0, 3))
+
+
+def test_missing_manifest(models, tmp_path: Path):
+    with pytest.raises(UserError, match="dvc repro build_manifest"):
+        evaluate.run(
+            CFG,
+            params.Folds(folds=(0,)),
+            seed=0,
+            models=tmp_path / "models",
+            manifest=tmp_path / "manifest",
+            metrics=tmp_path / "m.json",
+            plots=tmp_path / "plots",
+        )

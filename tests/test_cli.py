@@ -1,0 +1,119 @@
+"""``python -m facemask``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def facemask(folder: Path, repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "facemask", *arguments],
+        cwd=folder,
+        env={"PYTHONPATH": str(repository), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def project(tmp_path: Path, repository: Path) -> Path:
+    (tmp_path / "params.yaml").write_bytes((repository / "params.yaml").read_bytes())
+    (tmp_path / "presets").mkdir()
+    (tmp_path / "presets" / "tiny.yaml").write_text(
+        "description: One short\n  epoch.\nparams:\n  train:\n    epochs: 1\n"
+    )
+    return tmp_path
+
+
+def test_presets_are_listed(project: Path, repository: Path) -> None:
+    for arguments in (("preset", "--list"), ("preset",)):
+        ended = facemask(project, repository, *arguments)
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "tiny  One short epoch.\n", "")
+
+
+def test_a_preset_shows_what_it_changes_once(project: Path, repository: Path) -> None:
+    ended = facemask(project, repository, "preset", "tiny")
+    assert ended.returncode == 0
+    assert "+  epochs: 1\n" in ended.stdout
+    again = facemask(project, repository, "preset", "tiny")
+    assert (again.returncode, again.stdout) == (0, "params.yaml already has all of tiny\n")
+
+
+def test_mistakes_are_one_line_and_code_1(project: Path, repository: Path) -> None:
+    ended = facemask(project, repository, "preset", "tny")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (
+        1,
+        "",
+        "error: no preset 'tny'; did you mean tiny?\n",
+    )
+    (project / "params.yaml").write_text("seed: 1\n")
+    ended = facemask(project, repository, "params")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: params.yaml: ")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_the_reference_is_printed(project: Path, repository: Path) -> None:
+    ended = facemask(project, repository, "params")
+    assert ended.returncode == 0
+    assert "| `train.lr` | number > 0 |" in ended.stdout
+
+
+def test_help_names_the_commands(project: Path, repository: Path) -> None:
+    ended = facemask(project, repository, "--help")
+    for command in ("preset", "metrics", "params", "deps", "page"):
+        assert f"\n    {command} " in ended.stdout
+
+
+def test_deps_are_rewritten_from_the_imports(project: Path, repository: Path) -> None:
+    """A new import appears in dvc.yaml, an old one goes; data, params, comments and other stages stay."""
+    for room in ("little", "stages"):
+        (project / room).mkdir()
+        (project / room / "__init__.py").write_text('"""Room."""\n')
+    (project / "little" / "losses.py").write_text("import little.maths\n")
+    (project / "little" / "maths.py").write_text("")
+    (project / "little" / "typing.py").write_text("")
+    (project / "stages" / "train.py").write_text(
+        "import typing\nif typing.TYPE_CHECKING:\n    import little.typing\n"
+        "\ndef run():\n    from little import losses\n"
+    )
+    text = """\
+# Top.
+stages:
+  train:
+    cmd: >-
+      python -m stages.train
+      --out models
+    deps:
+      - little/gone.py
+      - stages/train.py
+      - data/crops   # pixels
+
+  # Last.
+  later:
+    cmd: python -m stages.later
+    deps:
+      - stages/later.py
+"""
+    (project / "dvc.yaml").write_text(text)
+    code = f"""
+import sys
+from pathlib import Path
+sys.path.insert(0, {str(repository)!r})
+from facemask import wiring
+sys.path.insert(0, ".")
+wiring.PACKAGES = ("little", "stages")
+print(wiring.rewrite(Path("dvc.yaml")))
+"""
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert ended.stdout == "['train']\n", ended.stderr
+    new = "      - little/__init__.py\n      - little/losses.py\n      - little/maths.py\n      - stages/__init__.py\n"
+    assert (project / "dvc.yaml").read_text() == text.replace("      - little/gone.py\n", new)
+    ended = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert ended.stdout == "[]\n"

@@ -1,0 +1,68 @@
+"""Whole files or none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from facemask import files
+
+
+def test_a_file_appears_whole(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "folder" / "table.csv"
+    with files.replacing(target) as temporary:
+        temporary.write_text("half")
+        assert not target.exists()
+        temporary.write_text("whole")
+    assert target.read_text() == "whole"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_failure_leaves_the_older_file(tmp_path: Path) -> None:
+    target = tmp_path / "table.csv"
+    target.write_text("old")
+    with pytest.raises(RuntimeError, match="killed"), files.replacing(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("killed")
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_folders_are_replaced_whole(tmp_path: Path) -> None:
+    target = tmp_path / "plots"
+    target.mkdir()
+    (target / "stale.csv").write_text("from an earlier run")
+    with files.replacing(target) as temporary:
+        temporary.mkdir()
+        (temporary / "new.csv").write_text("new")
+    assert [path.name for path in target.iterdir()] == ["new.csv"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_failure_leaves_the_older_folder(tmp_path: Path) -> None:
+    target = tmp_path / "plots"
+    target.mkdir()
+    (target / "old.csv").write_text("old")
+    with pytest.raises(RuntimeError, match="killed"), files.replacing(target) as temporary:
+        temporary.mkdir()
+        (temporary / "half.csv").write_text("half")
+        raise RuntimeError("killed")
+    assert [path.name for path in target.iterdir()] == ["old.csv"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_json_keeps_the_order_and_ends_in_a_newline(tmp_path: Path) -> None:
+    files.write_json(tmp_path / "m.json", {"b": 1, "a": {"é": 0.25}})
+    text = (tmp_path / "m.json").read_text(encoding="utf-8")
+    assert text.endswith("}\n")
+    assert list(json.loads(text)) == ["b", "a"]
+    assert "é" in text
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_json_refuses_what_is_no_number(tmp_path: Path, number: float) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        files.write_json(tmp_path / "m.json", {"score": number})
+    assert list(tmp_path.iterdir()) == []

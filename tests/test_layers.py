@@ -1,0 +1,46 @@
+"""The rooms of the library and the direction of their imports."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TABLE_MODULES = (
+    "facemask.__main__",
+    "facemask.launch",
+    "facemask.presets",
+    "facemask.reference",
+    "facemask.records",
+)
+HEAVY = ("torch", "timm", "lightning", "rembg", "facenet_pytorch", "cv2")
+
+
+def sources(repository: Path) -> list[Path]:
+    return [path for room in ("facemask", "stages") for path in sorted((repository / room).rglob("*.py"))]
+
+
+def test_imports_point_one_way(repository: Path) -> None:
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    found = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout
+
+
+def test_every_package_has_a_table_of_contents(repository: Path) -> None:
+    for folder in {path.parent for path in sources(repository)}:
+        init = folder / "__init__.py"
+        assert init.is_file(), f"{folder} has no __init__.py: its modules would escape the dependencies"
+        body = ast.parse(init.read_text())
+        assert ast.get_docstring(body), init
+        # DVC depends on the files that a stage imports; code here would run without being seen.
+        assert len(body.body) == 1, f"{init} holds more than its docstring"
+
+
+@pytest.mark.parametrize("module", TABLE_MODULES)
+def test_light_modules_start_without_networks(module: str) -> None:
+    code = f"import sys, {module}; print([name for name in {HEAVY} if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
