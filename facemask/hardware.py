@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import os
+from typing import Literal
 
 
 def cores() -> int:
     """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processes() -> tuple[int | Literal["auto"], int]:
+    """Training processes on this machine, and machines: as ``torchrun`` started them, or all of this machine's GPUs."""
+    if "LOCAL_WORLD_SIZE" not in os.environ:
+        return "auto", 1
+    here = int(os.environ["LOCAL_WORLD_SIZE"])
+    return here, int(os.environ["WORLD_SIZE"]) // here
 
 
 def loader_workers() -> int:

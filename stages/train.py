@@ -48,6 +48,8 @@ def run(
         left = _side(train, pixels[: len(train)], train["repeats"].to_numpy())
         right = _side(val, pixels[len(train) :], np.ones(len(val), np.int64))
         fitted = fit(cfg, left, right, seed=seed, live=live)
+        if fitted is None:
+            return
         models = [fitted.model]
         oof = predict(models, (right.pixels[k : k + CHUNK] for k in range(0, len(val), CHUNK)), ["identity"])
     holdout = predict(models, photos.stream(reader.rows(held), CHUNK), ["identity"])

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 import requests
+from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 from PIL import Image
 from rembg import new_session
 from rembg.sessions import sessions
@@ -28,6 +29,16 @@ from facemask.errors import UserError
 Pixels = npt.NDArray[np.uint8]
 
 _ORIGIN: Final = "https://github.com/danielgatis/rembg/releases"
+# onnxruntime's exceptions have no common base.
+_REFUSALS: Final = (
+    runtime.EPFail,
+    runtime.Fail,
+    runtime.InvalidArgument,
+    runtime.InvalidGraph,
+    runtime.InvalidProtobuf,
+    runtime.NotImplemented,
+    runtime.RuntimeException,
+)
 # These want a prompt or give several mattes.
 _UNFIT: Final = frozenset({"sam", "u2net_cloth_seg"})
 
@@ -111,15 +122,15 @@ class Network:
         options = onnxruntime.SessionOptions()
         # Processes share the cores; more threads in each are slower and not repeatable.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
+        self._file = file
         own: dict[str, Any] = {"model_path": str(file)} if model.endswith("_custom") else {}
         before = os.environ.get("U2NET_HOME")
         # rembg refuses a file outside its home folder.
         os.environ["U2NET_HOME"] = str(file.parent) if own else before or ""
         try:
             self._session = new_session(model, options, providers=providers(), **own)
-        except onnxruntime.capi.onnxruntime_pybind11_state.OnnxRuntimeException as error:
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(f"{file}: onnxruntime cannot run it ({reason}); replace the file") from None
+        except _REFUSALS as error:
+            raise _refused(file, error) from None
         finally:
             if before is None:
                 del os.environ["U2NET_HOME"]
@@ -137,8 +148,16 @@ class Network:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             # A constant output is stretched by 0/0; it arrives here as an empty matte.
             warnings.simplefilter("ignore", RuntimeWarning)
-            found = self._session.predict(Image.fromarray(photo))[0]
+            try:
+                found = self._session.predict(Image.fromarray(photo))[0]
+            except (*_REFUSALS, IndexError) as error:
+                raise _refused(self._file, error) from None
         return np.array(found, dtype=np.uint8)
+
+
+def _refused(file: Path, error: Exception) -> UserError:
+    reason = " ".join(str(error).split())[:200]
+    return UserError(f"{file}: onnxruntime cannot run it as this model ({reason}); replace the file")
 
 
 def providers() -> list[str]:

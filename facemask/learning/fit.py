@@ -19,7 +19,7 @@ from dvclive.lightning import DVCLiveLogger
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from torch.utils.data import DataLoader
 
-from facemask import params
+from facemask import hardware, params
 from facemask.errors import UserError
 from facemask.images.augment import Augmentation
 from facemask.learning.batches import Batch, Batches, Order, loader
@@ -91,13 +91,18 @@ class Lines(Callback):
         )
 
 
-def fit(recipe: params.Recipe, train: Side, val: Side, *, seed: int, live: Path) -> Fitted:
+def fit(recipe: params.Recipe, train: Side, val: Side, *, seed: int, live: Path) -> Fitted | None:
     """Train on ``train``, choose the epoch with the best macro-F1 on ``val``.
 
     Parameters
     ----------
     live
         Folder for DVCLive's metrics and plots.
+
+    Returns
+    -------
+    Fitted or None
+        None in all but the first of several training processes.
 
     Raises
     ------
@@ -118,11 +123,14 @@ def fit(recipe: params.Recipe, train: Side, val: Side, *, seed: int, live: Path)
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
     with tempfile.TemporaryDirectory(prefix="facemask-") as folder:
+        devices, machines = hardware.processes()
         # Whole checkpoints, since Lightning leaves averaged weights out of those that hold weights only.
         best = ModelCheckpoint(folder, monitor=MONITOR, mode="max", save_top_k=1, save_weights_only=False)
         trainer = L.Trainer(
             accelerator="auto",
-            devices="auto",
+            devices=devices,
+            num_nodes=machines,
+            sync_batchnorm=gpu,
             max_epochs=recipe.epochs,
             precision=PRECISIONS[recipe.precision if gpu else "32"],
             logger=DVCLiveLogger(dir=str(live), save_dvc_exp=False, dvcyaml=None, report=None),
@@ -145,6 +153,8 @@ def fit(recipe: params.Recipe, train: Side, val: Side, *, seed: int, live: Path)
         )
         task = Task(recipe, model, steps=recipe.epochs * len(batches))
         _run(trainer, task, batches, checks)
+        if not trainer.is_global_zero:
+            return None
         chosen: dict[str, Any] = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
         state = {
             k.removeprefix("model."): v for k, v in chosen["state_dict"].items() if k.startswith("model.")

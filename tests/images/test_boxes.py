@@ -39,7 +39,9 @@ def test_outside_the_photo_its_edge_is_repeated() -> None:
     ("box", "corner"),
     [((-90, -90, -30, -30), (0, 0)), ((130, 150, 160, 200), (-1, -1)), ((130, -30, 160, -1), (0, -1))],
 )
-def test_a_box_wholly_outside_shows_the_nearest_corner(box: tuple[int, int, int, int], corner: tuple[int, int]) -> None:
+def test_a_box_wholly_outside_shows_the_nearest_corner(
+    box: tuple[int, int, int, int], corner: tuple[int, int]
+) -> None:
     assert (boxes.crop(ramp(), box, (8, 6)) == ramp()[corner]).all()
 
 

@@ -17,7 +17,9 @@ WHITE = (255, 255, 255)
 
 def gradient(height: int = 40, width: int = 30) -> np.ndarray:
     y, x = np.mgrid[0:height, 0:width]
-    return np.stack([y * 255 // (height - 1), x * 255 // (width - 1), np.full_like(x, 90)], axis=2).astype(np.uint8)
+    return np.stack([y * 255 // (height - 1), x * 255 // (width - 1), np.full_like(x, 90)], axis=2).astype(
+        np.uint8
+    )
 
 
 def saved(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
@@ -47,7 +49,12 @@ def test_every_mode_becomes_contiguous_rgb(mode: str) -> None:
     assert pixels.flags.writeable
     luminance = np.asarray(Image.fromarray(gradient()).convert("L"), dtype=float)
     if mode != "1":
-        assert np.abs(pixels.mean(2) - (luminance if mode in {"L", "LA", "I", "I;16", "F"} else gradient().mean(2))).mean() < 12
+        assert (
+            np.abs(
+                pixels.mean(2) - (luminance if mode in {"L", "LA", "I", "I;16", "F"} else gradient().mean(2))
+            ).mean()
+            < 12
+        )
 
 
 def test_cmyk_jpeg_keeps_its_colours() -> None:
@@ -107,7 +114,12 @@ def test_an_announced_giant_is_refused_before_it_is_decoded(side: int) -> None:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    bomb = b"\x89PNG\r\n\x1a\n" + part(b"IHDR", header) + part(b"IDAT", zlib.compress(bytes(1000))) + part(b"IEND", b"")
+    bomb = (
+        b"\x89PNG\r\n\x1a\n"
+        + part(b"IHDR", header)
+        + part(b"IDAT", zlib.compress(bytes(1000)))
+        + part(b"IEND", b"")
+    )
     with pytest.raises(codec.UnreadableImage):
         codec.decode(bomb)
 

@@ -16,7 +16,13 @@ BOX = np.array([100, 120, 200, 240], dtype=float)
 
 
 def config(**changes: object) -> params.FaceCrop:
-    plain = {"finder": MTCNN, "choose": "largest", "fallback": ("person", "median"), "margin": 0.25, "size": (64, 48)}
+    plain = {
+        "finder": MTCNN,
+        "choose": "largest",
+        "fallback": ("person", "median"),
+        "margin": 0.25,
+        "size": (64, 48),
+    }
     return params.FaceCrop.model_validate(plain | changes)
 
 
@@ -50,7 +56,7 @@ def test_found_faces_get_margin_and_aspect() -> None:
     assert np.array_equal(corners(row), BOX)
     grown = np.array([70, 90, 230, 270])
     x0, y0, x1, y1 = corners(row, "c")
-    assert (x1 - x0) / (y1 - y0) == pytest.approx(48 / 64)
+    assert (x1 - x0) / (y1 - y0) == pytest.approx(48 / 64, rel=1e-5)
     assert x0 <= grown[0] and y0 <= grown[1] and x1 >= grown[2] and y1 >= grown[3]
 
 
@@ -82,7 +88,10 @@ def test_fallbacks_in_order() -> None:
 
 def test_eval_photos_are_nobodys_other_photos() -> None:
     table = listed(("e1", ""), ("e2", ""))
-    assert place(config(fallback=("person",)), table, {"e1": sight(BOX), "e2": sight()}).loc["e2", "status"] == "frame"
+    assert (
+        place(config(fallback=("person",)), table, {"e1": sight(BOX), "e2": sight()}).loc["e2", "status"]
+        == "frame"
+    )
 
 
 def test_every_photo_keeps_its_row() -> None:
@@ -111,7 +120,9 @@ def test_a_fixed_box_is_taken_as_it_stands() -> None:
 
 
 def test_report_counts_by_kind() -> None:
-    table = listed(("a", "1"), ("b", "1"), ("c", "1"), ("d", "1")).assign(kind=["normal", "mask1", "mask1", "mask1"])
+    table = listed(("a", "1"), ("b", "1"), ("c", "1"), ("d", "1")).assign(
+        kind=["normal", "mask1", "mask1", "mask1"]
+    )
     cfg = config()
     finder = finders.build(cfg.finder)
     boxed = faces.place(cfg, finder, table, {"a": sight(BOX, BOX), "b": sight(BOX), "c": sight()})

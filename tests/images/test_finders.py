@@ -46,10 +46,10 @@ def iou(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def test_same_boxes_as_the_library(networks: mtcnn.Networks, faces: list[np.ndarray]) -> None:
-    from facenet_pytorch import MTCNN as Library
+    import facenet_pytorch
 
-    library = Library(min_face_size=56.12, keep_all=True)
-    for photo, found in zip(faces, networks.find(faces), strict=True):
+    library = facenet_pytorch.MTCNN(min_face_size=56.12, keep_all=True)
+    for photo, found in zip(faces[::2], networks.find(faces[::2]), strict=True):
         boxes, scores = library.detect(photo)
         assert len(found) == (0 if boxes is None else len(boxes))
         for row in found:
@@ -59,19 +59,21 @@ def test_same_boxes_as_the_library(networks: mtcnn.Networks, faces: list[np.ndar
 
 
 def test_boxes_agree_with_the_librarys_defaults(networks: mtcnn.Networks, faces: list[np.ndarray]) -> None:
-    from facenet_pytorch import MTCNN as Library
+    import facenet_pytorch
 
-    library = Library()
+    library = facenet_pytorch.MTCNN()
     overlaps = [
         iou(found[0, :4], library.detect(photo)[0][0])
-        for photo, found in zip(faces, networks.find(faces), strict=True)
+        for photo, found in zip(faces[::2], networks.find(faces[::2]), strict=True)
         if len(found)
     ]
-    assert len(overlaps) >= len(faces) - 1
+    assert len(overlaps) >= len(faces[::2]) - 1
     assert min(overlaps) >= 0.9
 
 
-def test_a_photos_boxes_do_not_depend_on_its_neighbours(networks: mtcnn.Networks, faces: list[np.ndarray]) -> None:
+def test_a_photos_boxes_do_not_depend_on_its_neighbours(
+    networks: mtcnn.Networks, faces: list[np.ndarray]
+) -> None:
     mixed = [*faces, noise(200, 150), np.ascontiguousarray(faces[0][:400])]
     together = networks.find(mixed)
     backwards = networks.find(mixed[::-1])[::-1]
@@ -136,7 +138,9 @@ def test_a_survey_reads_each_photo_once_and_keeps_what_it_saw(
 
 def test_finders_that_do_not_search(tmp_path: Path, indexed: list[Photo]) -> None:
     nowhere = memo.Memo(None)
-    whole = list(finders.survey(finders.build(params.NoFinder(kind="none")), indexed, tmp_path, nowhere, workers=1))
+    whole = list(
+        finders.survey(finders.build(params.NoFinder(kind="none")), indexed, tmp_path, nowhere, workers=1)
+    )
     assert [None if one is None else len(one.faces) for one in whole] == [0, None, 0]
     fixed = finders.build(params.Fixed(kind="fixed", box=(0.0, 0.5, 1.0, 1.0)))
     seen = list(finders.survey(fixed, indexed, tmp_path, nowhere, workers=1))

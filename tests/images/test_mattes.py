@@ -54,7 +54,9 @@ def test_grabcut_repeats_whatever_came_before() -> None:
     assert np.array_equal(first, grabcut.matte(photo, iterations=2, height=96))
 
 
-@pytest.mark.parametrize("photo", [np.full((64, 48, 3), 90, np.uint8), np.zeros((1, 1, 3), np.uint8), portrait(0, (9, 7))[0]])
+@pytest.mark.parametrize(
+    "photo", [np.full((64, 48, 3), 90, np.uint8), np.zeros((1, 1, 3), np.uint8), portrait(0, (9, 7))[0]]
+)
 def test_grabcut_survives_plain_and_tiny_photos(photo: np.ndarray) -> None:
     assert grabcut.matte(photo, iterations=1, height=96).shape == photo.shape[:2]
 
@@ -148,7 +150,9 @@ def test_missing_weights_are_told_within_seconds(offline: Path) -> None:
     assert not offline.exists()
 
 
-def test_a_download_that_fails_half_way_is_one_clear_line(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_that_fails_half_way_is_one_clear_line(
+    offline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(requests, "head", lambda *_, **__: None)
     with pytest.raises(UserError, match=r"fetch u2net\.onnx"):
         mattes.build(rembg("u2net"))
@@ -163,7 +167,7 @@ def test_custom_models_want_a_file(tmp_path: Path) -> None:
         mattes.build(rembg("u2net", "somewhere.onnx"))
     (tmp_path / "broken.onnx").write_bytes(b"no network")
     matting = mattes.build(rembg("u2net_custom", str(tmp_path / "broken.onnx")))
-    with pytest.raises(UserError, match=r"broken\.onnx: onnxruntime cannot run it"):
+    with pytest.raises(UserError, match=r"broken\.onnx: onnxruntime cannot run it as this model"):
         matting.matte(np.zeros((8, 8, 3), dtype=np.uint8))
 
 
@@ -179,6 +183,14 @@ def test_a_custom_network_separates_real_people(shared: Path, monkeypatch: pytes
         assert matte[200:260, 180:210].min() > 200
         assert matte[:20, :40].max() < 60
         assert mattes.iou(matte, grabcut.matte(photo, iterations=2, height=160)) > 0.8
+
+
+def test_a_network_of_another_kind_is_one_clear_line(shared: Path) -> None:
+    matting = mattes.build(
+        rembg("u2net_custom", str(shared / "models" / "face_detection_yunet_2023mar.onnx"))
+    )
+    with pytest.raises(UserError, match=r"yunet_2023mar\.onnx: onnxruntime cannot run it as this model"):
+        matting.matte(portrait()[0])
 
 
 def test_a_named_model_in_its_place_needs_no_network(shared: Path, offline: Path) -> None:

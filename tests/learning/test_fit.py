@@ -15,7 +15,8 @@ from dvc.repo import Repo
 from facemask import launch, loading, params
 from facemask.errors import UserError
 from facemask.inference.predict import predict
-from facemask.learning.fit import Side, fit
+from facemask.learning.fit import Fitted, Side
+from facemask.learning.fit import fit as fit_or_none
 from facemask.learning.task import Task
 from facemask.scoring import metrics
 
@@ -37,6 +38,12 @@ def repo(empty_repository, tmp_path: Path, monkeypatch) -> Path:
     shutil.copytree(empty_repository, folder)
     monkeypatch.chdir(folder)
     return folder
+
+
+def fit(*arguments: object, **options: object) -> Fitted:
+    fitted = fit_or_none(*arguments, **options)
+    assert fitted is not None
+    return fitted
 
 
 def recipe(toy_yaml: dict, **changes: object) -> params.Recipe:

@@ -21,7 +21,9 @@ NONE = params.BackgroundRemoval(matting=params.NoMatting(kind="none"))
 
 
 @pytest.fixture
-def stage(contest_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+def stage(
+    contest_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Path]:
     """Runs the stage on a tiny folder with one photo that labels call unreadable; returns where it wrote."""
     root = contest_folder(people=2, eval_people=1)
     rows = []
@@ -34,7 +36,12 @@ def stage(contest_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pyte
     names = pd.read_csv(root / "eval" / "info.csv")["ImageID"]
     listed = pd.DataFrame(
         [
-            (f"eval/images/{name}", name, hashlib.sha256((root / "eval" / "images" / name).read_bytes()).hexdigest(), "ok")
+            (
+                f"eval/images/{name}",
+                name,
+                hashlib.sha256((root / "eval" / "images" / name).read_bytes()).hexdigest(),
+                "ok",
+            )
             for name in names
         ],
         columns=list(tables.EVAL.columns),
@@ -82,7 +89,9 @@ def test_rows_archive_and_metrics_agree(stage: Callable[..., Path]) -> None:
             assert coverage == pytest.approx(matte.mean() / 255, abs=1e-5)
 
 
-def test_iou_is_that_of_the_mattes_written(stage: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_iou_is_that_of_the_mattes_written(
+    stage: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Half(mattes.Matting):
         def fingerprint(self) -> str:
             return "half"

@@ -45,7 +45,9 @@ class Stub(finders.Finder):
 
 
 @pytest.fixture
-def stage(contest_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+def stage(
+    contest_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Path]:
     """Runs the stage on a tiny folder with one unreadable photo; returns where it wrote."""
     root = contest_folder(people=3, eval_people=1, extensions=("jpg", "png", "jpeg"))
     rows = []
@@ -54,16 +56,36 @@ def stage(contest_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pyte
         if path.parent.name.startswith("000002") and path.stem == "mask3":
             path.write_bytes(data := data[:40])
         key = path.relative_to(root).as_posix()
-        row = (key, path.parent.name[:6], path.parent.name, path.stem, 0, 0, 30, hashlib.sha256(data).hexdigest())
+        row = (
+            key,
+            path.parent.name[:6],
+            path.parent.name,
+            path.stem,
+            0,
+            0,
+            30,
+            hashlib.sha256(data).hexdigest(),
+        )
         rows.append((*row, "unreadable" if len(data) == 40 else "ok"))
     (tmp_path / "labels").mkdir()
-    tables.write(tmp_path / "labels" / "labels.csv", pd.DataFrame(rows, columns=list(tables.LABELS.columns)), tables.LABELS)
+    tables.write(
+        tmp_path / "labels" / "labels.csv",
+        pd.DataFrame(rows, columns=list(tables.LABELS.columns)),
+        tables.LABELS,
+    )
     names = pd.read_csv(root / "eval" / "info.csv")["ImageID"]
     listed = [
-        (f"eval/images/{name}", name, hashlib.sha256((root / "eval" / "images" / name).read_bytes()).hexdigest(), "ok")
+        (
+            f"eval/images/{name}",
+            name,
+            hashlib.sha256((root / "eval" / "images" / name).read_bytes()).hexdigest(),
+            "ok",
+        )
         for name in names
     ]
-    tables.write(tmp_path / "labels" / "eval.csv", pd.DataFrame(listed, columns=list(tables.EVAL.columns)), tables.EVAL)
+    tables.write(
+        tmp_path / "labels" / "eval.csv", pd.DataFrame(listed, columns=list(tables.EVAL.columns)), tables.EVAL
+    )
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.setattr(hardware, "cores", lambda: 1)
     monkeypatch.setattr(finders, "build", lambda _: Stub())
@@ -97,7 +119,13 @@ def test_a_row_for_every_photo_and_a_crop_for_every_readable_one(stage: Callable
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["photos"] == len(boxes) == sum(metrics["status"].values())
     assert 0 < metrics["found"]["all"] < 1
-    assert set(metrics["found"]) == {"all", "eval", "normal", "incorrect_mask", *(f"mask{k}" for k in range(1, 6))}
+    assert set(metrics["found"]) == {
+        "all",
+        "eval",
+        "normal",
+        "incorrect_mask",
+        *(f"mask{k}" for k in range(1, 6)),
+    }
 
 
 def test_reruns_and_lost_memos_give_the_same_bytes(stage: Callable[..., Path]) -> None:
@@ -138,7 +166,9 @@ def test_real_faces_are_found_by_two_processes_as_by_one(
             rows.append((key, folder.name[:6], folder.name, path.stem, 0, 0, 30, digest, "ok"))
     labels = pd.DataFrame(rows, columns=list(tables.LABELS.columns))
     tables.write(tmp_path / "labels" / "labels.csv", labels, tables.LABELS)
-    tables.write(tmp_path / "labels" / "eval.csv", pd.DataFrame(columns=list(tables.EVAL.columns)), tables.EVAL)
+    tables.write(
+        tmp_path / "labels" / "eval.csv", pd.DataFrame(columns=list(tables.EVAL.columns)), tables.EVAL
+    )
     monkeypatch.setenv("FACEMASK_MEMO", "0")
     written = []
     for workers in (1, 2):
