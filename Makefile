@@ -17,7 +17,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: help venv repro test test-fast lint format types plots deps docs clean-cache
 
 help: ## list the targets
-	awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1mmake %-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	bold=""; plain=""
+	if [ -t 1 ]; then bold=$$'\033[1m'; plain=$$'\033[0m'; fi
+	awk -F ':.*## ' -v bold="$$bold" -v plain="$$plain" \
+	  '/^[a-z-]+:.*## / {printf "  %smake %-12s%s %s\n", bold, $$1, plain, $$2}' $(MAKEFILE_LIST)
 	echo "  make repro and make test are all a fresh clone needs; both start with make venv."
 
 # The stamp holds the hash of what was installed: repeating installs nothing, changing a pin does.
@@ -47,7 +50,7 @@ venv: ## create .venv and install the pinned requirements (once: minutes, about 
 	    fi
 	  fi
 	  echo "Installing $$(grep -c == requirements.txt) pinned packages (minutes the first time, about 6 GB) ..."
-	  if ! $(VENV)/bin/python -m pip install --quiet --requirement requirements.txt; then
+	  if ! $(VENV)/bin/python -m pip install -qq --requirement requirements.txt; then
 	    echo "error: the packages could not be installed (see above: network? disk?); run make venv again" >&2
 	    exit 1
 	  fi
@@ -66,10 +69,10 @@ repro: venv ## run the pipeline: only what changed; prints the scores
 	echo "pictures     make plots      (confusion matrices, learning curves, contact sheets)"
 
 test: venv ## all tests (minutes)
-	python -m pytest -q
+	python -m pytest -q -n 2 --dist loadfile
 
 test-fast: venv ## the tests that take seconds
-	python -m pytest -q -m "not slow"
+	python -m pytest -q -n 2 --dist loadfile -m "not slow"
 
 lint: venv ## style, docstrings and the direction of imports
 	ruff check .

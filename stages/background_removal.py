@@ -36,19 +36,22 @@ def run(
     true = archive.Reader(truth / "mattes.zip")
     rows: dict[str, tuple[str, float]] = {}
     overlaps: list[float] = []
-    with memo.opened("background_removal") as kept, archive.writing(out / "mattes.zip") as images:
-        made = mattes.separate(matting, some, root, kept)
-        for photo, cutout in progress.track(zip(some, made, strict=True), total=len(some), label="mattes"):
-            rows[photo.key] = cutout.status, cutout.coverage
-            if cutout.status == "ok":
-                images.add(f"{photo.key}.png", cutout.png)
-            if (name := f"{photo.sha256}.png") in true.names and cutout.status in ("ok", "empty"):
-                known = codec.decode_matte(true.read(name))
-                matte = codec.decode_matte(cutout.png) if cutout.png else np.zeros_like(known)
-                overlaps.append(mattes.iou(matte, known))
-    found = [rows.get(photo, ("unreadable", 0.0)) for photo in table["photo"]]
-    result = pd.DataFrame(found, columns=["status", "coverage"]).assign(photo=table["photo"])
-    tables.write(out / "mattes.csv", result, tables.MATTES)
+    with files.replacing(out) as folder:
+        with memo.opened("background_removal") as kept, archive.writing(folder / "mattes.zip") as images:
+            made = mattes.separate(matting, some, root, kept)
+            for photo, cutout in progress.track(
+                zip(some, made, strict=True), total=len(some), label="mattes"
+            ):
+                rows[photo.key] = cutout.status, cutout.coverage
+                if cutout.status == "ok":
+                    images.add(f"{photo.key}.png", cutout.png)
+                if (name := f"{photo.sha256}.png") in true.names and cutout.status in ("ok", "empty"):
+                    known = codec.decode_matte(true.read(name))
+                    matte = codec.decode_matte(cutout.png) if cutout.png else np.zeros_like(known)
+                    overlaps.append(mattes.iou(matte, known))
+        found = [rows.get(photo, ("unreadable", 0.0)) for photo in table["photo"]]
+        result = pd.DataFrame(found, columns=["status", "coverage"]).assign(photo=table["photo"])
+        tables.write(folder / "mattes.csv", result, tables.MATTES)
     files.write_json(metrics, mattes.report(result, overlaps))
     contact.write(plot, _sheet(table.assign(matte=result["status"]), out / "mattes.zip", root))
 

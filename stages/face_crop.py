@@ -27,11 +27,12 @@ def run(cfg: params.FaceCrop, *, labels: Path, root: Path, out: Path, metrics: P
         seen = {photo.key: sight for photo, sight in zip(some, sights, strict=True)}
     boxed = faces.place(cfg, finder, table, seen)
     wanted = int((boxed["status"] != "unreadable").sum())
-    with archive.writing(out / "crops.zip") as crops:
-        made = faces.crops(some, boxed, root, cfg.size)
-        for key, image in progress.track(made, total=wanted, label="crops"):
-            crops.add(f"{key}.jpg", image)
-    tables.write(out / "boxes.csv", boxed, tables.BOXES)
+    with files.replacing(out) as folder:
+        with archive.writing(folder / "crops.zip") as crops:
+            made = faces.crops(some, boxed, root, cfg.size)
+            for key, image in progress.track(made, total=wanted, label="crops"):
+                crops.add(f"{key}.jpg", image)
+        tables.write(folder / "boxes.csv", boxed, tables.BOXES)
     files.write_json(metrics, faces.report(boxed, table, finder))
     contact.write(plot, _sheet(boxed.assign(kind=table["kind"]), out / "crops.zip"))
 

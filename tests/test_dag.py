@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from dvc.repo import Repo
+from dvc.repo import Repo, lock_repo
 from ruamel.yaml import YAML
 
 from facemask import params, wiring
@@ -178,19 +178,20 @@ def finished(repository: Path, dag: dict[str, Any], tmp_path_factory: pytest.Tem
 def rerun() -> set[str]:
     """Stages that DVC would run again: those it finds changed, and all that depend on them."""
     repo = Repo()
-    graph = repo.index.graph
-    stages = {stage.addressing: stage for stage in graph}
-    consumers: dict[str, set[str]] = {name: set() for name in stages}
+    # Under one lock both questions are answered from one reading of the files.
+    with lock_repo(repo):
+        todo = list(repo.status())
+        graph = repo.index.graph
+    repo.close()
+    consumers: dict[str, set[str]] = {stage.addressing: set() for stage in graph}
     for consumer, producer in graph.edges:
         consumers[producer.addressing].add(consumer.addressing)
-    todo = list(repo.status())
     found: set[str] = set()
     while todo:
         name = todo.pop()
         if name not in found:
             found.add(name)
             todo += consumers[name]
-    repo.close()
     return found
 
 

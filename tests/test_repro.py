@@ -31,24 +31,10 @@ ALL = {
 
 
 class Project:
-    """A copy of the repository, committed, in which commands can be run."""
+    """A folder under git in which commands can be run."""
 
-    def __init__(self, repository: Path, folder: Path, content: dict[str, Any]) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-        names = (
-            subprocess.run(listed, cwd=repository, capture_output=True, check=True)
-            .stdout.decode()
-            .split("\0")
-        )
-        for name in filter(None, names):
-            # What a run of the pipeline leaves in git is made anew here.
-            if (repository / name).is_file() and not name.startswith("metrics/") and name != "dvc.lock":
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(repository / name, folder / name)
-        (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-        self.run("git", "init", "--quiet", "--initial-branch=main")
-        self.commit("as shipped")
 
     def run(self, *command: str) -> str:
         environment = os.environ | {
@@ -102,16 +88,35 @@ def small(repository: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def make(
+def clone(
     repository: Path, small: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[], Project]:
-    return lambda: Project(repository, tmp_path_factory.mktemp("clone"), small)
+    """Factory of fresh clones of the working tree as it is now, without what a run of the pipeline leaves in git."""
+    origin = Project(tmp_path_factory.mktemp("origin"))
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = (
+        subprocess.run(listed, cwd=repository, capture_output=True, check=True).stdout.decode().split("\0")
+    )
+    for name in filter(None, names):
+        if (repository / name).is_file() and not name.startswith("metrics/") and name != "dvc.lock":
+            (origin.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(repository / name, origin.folder / name)
+    (origin.folder / "params.yaml").write_text(yaml.safe_dump(small, sort_keys=False))
+    origin.run("git", "init", "--quiet", "--initial-branch=main")
+    origin.commit("as shipped")
+
+    def make() -> Project:
+        project = Project(tmp_path_factory.mktemp("clone"))
+        project.run("git", "clone", "--quiet", str(origin.folder), ".")
+        return project
+
+    return make
 
 
 @pytest.fixture(scope="module")
-def finished(make: Callable[[], Project]) -> Project:
+def finished(clone: Callable[[], Project]) -> Project:
     """A copy in which all has run once and was committed."""
-    project = make()
+    project = clone()
     assert project.dvc("repro") == ALL
     changed = {line[3:].split("/")[0] for line in project.run("git", "status", "--porcelain").splitlines()}
     assert changed == {"dvc.lock", "metrics"}, "a run leaves files that are neither ignored nor its results"
@@ -158,13 +163,13 @@ def test_experiments_run_only_what_they_change(finished: Project) -> None:
     assert finished.dvc("exp", "run", "-S", override) == {"train@0", "train@1", "evaluate", "infer"}
     used = yaml.safe_load((finished.folder / "params.yaml").read_text())["train"]
     assert (float(used["lr"]), used["folds"], used["channels_last"]) == (3e-5, [0, 1], turned)
-    assert len(finished.run("dvc", "exp", "list", "--name-only").split()) == 4
+    assert len(finished.run("dvc", "exp", "list", "--name-only").split()) == 5
 
 
-def test_two_fresh_copies_give_the_same_bytes(make: Callable[[], Project], finished: Project) -> None:
+def test_two_fresh_copies_give_the_same_bytes(clone: Callable[[], Project], finished: Project) -> None:
     finished.run("git", "checkout", "--quiet", "--force", "main")
     first = finished.results()
-    project = make()
+    project = clone()
     project.dvc("repro")
     second = project.results()
     assert set(second) == set(first)

@@ -58,15 +58,21 @@ def stage(
     def run(cfg: params.BackgroundRemoval, name: str = "out") -> Path:
         out = tmp_path / name
         paths = {"labels": tmp_path / "labels", "truth": tmp_path / "truth"}
-        metrics, plot = out / "metrics.json", out / "sheet.png"
+        metrics, plot = beside(out) / "metrics.json", beside(out) / "sheet.jpg"
         background_removal.run(cfg, root=root, out=out, metrics=metrics, plot=plot, **paths)
         return out
 
     return run
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+def contents(out: Path) -> dict[str, bytes]:
+    return {
+        path.name: path.read_bytes() for folder in (out, beside(out)) for path in sorted(folder.iterdir())
+    }
+
+
+def beside(out: Path) -> Path:
+    return out.with_name(f"{out.name}-metrics")
 
 
 def test_rows_archive_and_metrics_agree(stage: Callable[..., Path]) -> None:
@@ -75,7 +81,7 @@ def test_rows_archive_and_metrics_agree(stage: Callable[..., Path]) -> None:
     labels = tables.read(out.parent / "labels" / "labels.csv", tables.LABELS)
     listed = tables.read(out.parent / "labels" / "eval.csv", tables.EVAL)
     assert rows["photo"].tolist() == [*labels["photo"], *listed["photo"]]
-    metrics = json.loads((out / "metrics.json").read_text())
+    metrics = json.loads((beside(out) / "metrics.json").read_text())
     assert metrics["status"]["unreadable"] == 1
     assert sum(metrics["status"].values()) == metrics["photos"] == len(rows)
     assert metrics["iou"]["n"] == 5
@@ -102,7 +108,7 @@ def test_iou_is_that_of_the_mattes_written(
             return matte
 
     monkeypatch.setattr(mattes, "build", lambda _: Half())
-    assert json.loads((stage(GRABCUT) / "metrics.json").read_text())["iou"]["mean"] == 0.5
+    assert json.loads((beside(stage(GRABCUT)) / "metrics.json").read_text())["iou"]["mean"] == 0.5
 
 
 def test_reruns_with_and_without_memo_give_the_same_bytes(
@@ -120,5 +126,5 @@ def test_without_matting_there_are_rows_and_no_mattes(stage: Callable[..., Path]
     assert set(rows["status"]) == {"none", "unreadable"}
     with archive.Reader(out / "mattes.zip") as images:
         assert not images.names
-    metrics = json.loads((out / "metrics.json").read_text())
+    metrics = json.loads((beside(out) / "metrics.json").read_text())
     assert metrics["iou"] == {"n": 0, "mean": None, "median": None, "p05": None}

@@ -94,15 +94,21 @@ def stage(
     def run(name: str = "out", **changes: object) -> Path:
         out = tmp_path / name
         cfg = params.FaceCrop.model_validate(CFG.model_dump() | changes)
-        metrics, plot = out / "metrics.json", out / "sheet.png"
+        metrics, plot = beside(out) / "metrics.json", beside(out) / "sheet.jpg"
         face_crop.run(cfg, labels=tmp_path / "labels", root=root, out=out, metrics=metrics, plot=plot)
         return out
 
     return run
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+def contents(out: Path) -> dict[str, bytes]:
+    return {
+        path.name: path.read_bytes() for folder in (out, beside(out)) for path in sorted(folder.iterdir())
+    }
+
+
+def beside(out: Path) -> Path:
+    return out.with_name(f"{out.name}-metrics")
 
 
 def test_a_row_for_every_photo_and_a_crop_for_every_readable_one(stage: Callable[..., Path]) -> None:
@@ -116,7 +122,7 @@ def test_a_row_for_every_photo_and_a_crop_for_every_readable_one(stage: Callable
     with archive.Reader(out / "crops.zip") as crops:
         assert crops.names == {f"{photo}.jpg" for photo in boxes["photo"][boxes["status"] != "unreadable"]}
         assert {codec.decode(crops.read(name)).shape for name in crops.names} == {(32, 24, 3)}
-    metrics = json.loads((out / "metrics.json").read_text())
+    metrics = json.loads((beside(out) / "metrics.json").read_text())
     assert metrics["photos"] == len(boxes) == sum(metrics["status"].values())
     assert 0 < metrics["found"]["all"] < 1
     assert set(metrics["found"]) == {
@@ -174,7 +180,7 @@ def test_real_faces_are_found_by_two_processes_as_by_one(
     for workers in (1, 2):
         monkeypatch.setattr(hardware, "cores", lambda count=workers: count)
         out = tmp_path / f"out{workers}"
-        paths = {"metrics": out / "metrics.json", "plot": out / "sheet.png"}
+        paths = {"metrics": beside(out) / "metrics.json", "plot": beside(out) / "sheet.jpg"}
         face_crop.run(CFG, labels=tmp_path / "labels", root=root, out=out, **paths)
         written.append(contents(out))
     assert written[0] == written[1]
