@@ -43,7 +43,8 @@ def run(
     stream = reader.Reader(faces, mattes, image).stream(rows, cfg.batch_size) if rows else iter(())
     chunks = progress.track(stream, total=len(rows), label="photos answered", size=len)
     answers[readable.to_numpy()] = predict([c.model for c in trained], chunks, cfg.views)
-    submission.write(out, table["image_id"], answers)
+    with files.replacing(out) as folder:
+        submission.write(folder, table["image_id"], answers)
     files.write_json(
         metrics, _report(table["image_id"].tolist(), answers, truth / "answers.csv", int((~readable).sum()))
     )

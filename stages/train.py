@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from facemask import params
+from facemask import files, params
 from facemask.errors import UserError
 from facemask.images import reader
 from facemask.inference import checkpoints
@@ -16,8 +16,6 @@ from facemask.launch import launch
 from facemask.learning.fit import Side, fit
 from facemask.learning.pixels import decoded
 from facemask.records import classes, tables
-
-CHUNK = 256
 
 
 def run(
@@ -42,7 +40,7 @@ def run(
             f"fold {fold} has no photos in {manifest / 'train.csv'}; set build_manifest.folds above {fold}"
         )
     train, val = inside[~ours & (inside["repeats"] > 0)], inside[ours]
-    photos = reader.Reader(faces, mattes, cfg.image)
+    photos, step = reader.Reader(faces, mattes, cfg.image), cfg.batch_size
     rows = reader.rows(pd.concat([train, val]))
     with decoded(photos, rows, label="photos decoded") as pixels:
         left = _side(train, pixels[: len(train)], train["repeats"].to_numpy())
@@ -51,8 +49,8 @@ def run(
         if fitted is None:
             return
         models = [fitted.model]
-        oof = predict(models, (right.pixels[k : k + CHUNK] for k in range(0, len(val), CHUNK)), ["identity"])
-    holdout = predict(models, photos.stream(reader.rows(held), CHUNK), ["identity"])
+        oof = predict(models, (right.pixels[k : k + step] for k in range(0, len(val), step)), ["identity"])
+    holdout = predict(models, photos.stream(reader.rows(held), step), ["identity"])
     counts = np.bincount(left.labels, minlength=classes.COUNT)
     facts = {
         "fold": fold,
@@ -60,12 +58,12 @@ def run(
         "best_epoch": fitted.epoch,
         "val_macro_f1": round(fitted.macro_f1, 6),
     }
-    checkpoints.save(out, checkpoints.Checkpoint(fitted.model.cpu(), cfg, counts / counts.sum()), facts)
-    for name, part, probabilities in (("oof.csv", val, oof), ("holdout.csv", held, holdout)):
-        columns = pd.DataFrame(probabilities, columns=list(classes.columns()), index=part.index)
-        tables.write(
-            out / name, pd.concat([part[["photo", "person", "class"]], columns], axis=1), tables.PROBABILITIES
-        )
+    with files.replacing(out) as folder:
+        checkpoints.save(folder, checkpoints.Checkpoint(fitted.model.cpu(), cfg, counts / counts.sum()), facts)
+        for name, part, probabilities in (("oof.csv", val, oof), ("holdout.csv", held, holdout)):
+            columns = pd.DataFrame(probabilities, columns=list(classes.columns()), index=part.index)
+            whole = pd.concat([part[["photo", "person", "class"]], columns], axis=1)
+            tables.write(folder / name, whole, tables.PROBABILITIES)
 
 
 def _side(part: pd.DataFrame, pixels: np.ndarray, repeats: np.ndarray) -> Side:
