@@ -15,7 +15,7 @@ import lightning as L
 import numpy as np
 import numpy.typing as npt
 import torch
-from dvclive.lightning import DVCLiveLogger
+from dvclive.live import Live
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from torch.utils.data import DataLoader
 
@@ -91,6 +91,35 @@ class Lines(Callback):
         )
 
 
+class Curves(Callback):
+    """Metrics and learning curves by DVCLive, one point an epoch.
+
+    DVCLive's own Lightning logger inspects the call stack at every call, which takes longer than a small epoch.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.live: Live | None = None
+
+    def on_fit_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        """Open the folder, in the first process only."""
+        if trainer.is_global_zero:
+            self.live = Live(str(self.folder), save_dvc_exp=False, dvcyaml=None, report=None)
+
+    def on_validation_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        """Add the epoch."""
+        if self.live is None or trainer.sanity_checking:
+            return
+        for name, value in sorted(trainer.callback_metrics.items()):
+            self.live.log_metric(name, float(value))
+        self.live.next_step()  # type: ignore[no-untyped-call]
+
+    def on_fit_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        """Close the folder."""
+        if self.live is not None:
+            self.live.end()  # type: ignore[no-untyped-call]
+
+
 def fit(recipe: params.Recipe, train: Side, val: Side, *, seed: int, live: Path) -> Fitted | None:
     """Train on ``train``, choose the epoch with the best macro-F1 on ``val``.
 
@@ -133,9 +162,8 @@ def fit(recipe: params.Recipe, train: Side, val: Side, *, seed: int, live: Path)
             sync_batchnorm=gpu,
             max_epochs=recipe.epochs,
             precision=PRECISIONS[recipe.precision if gpu else "32"],
-            logger=DVCLiveLogger(dir=str(live), save_dvc_exp=False, dvcyaml=None, report=None),
-            callbacks=[best, *_callbacks(recipe, int(train.repeats.sum()))],
-            log_every_n_steps=50,
+            logger=False,
+            callbacks=[best, Curves(live), *_callbacks(recipe, int(train.repeats.sum()))],
             num_sanity_val_steps=0,
             enable_progress_bar=sys.stderr.isatty(),
             enable_model_summary=False,
