@@ -59,7 +59,9 @@ def run(
         "val_macro_f1": round(fitted.macro_f1, 6),
     }
     with files.replacing(out) as folder:
-        checkpoints.save(folder, checkpoints.Checkpoint(fitted.model.cpu(), cfg, counts / counts.sum()), facts)
+        checkpoints.save(
+            folder, checkpoints.Checkpoint(fitted.model.cpu(), cfg, counts / counts.sum()), facts
+        )
         for name, part, probabilities in (("oof.csv", val, oof), ("holdout.csv", held, holdout)):
             columns = pd.DataFrame(probabilities, columns=list(classes.columns()), index=part.index)
             whole = pd.concat([part[["photo", "person", "class"]], columns], axis=1)

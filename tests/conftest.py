@@ -9,8 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-# Before numpy and torch are imported: tests run side by side, and none may wait for a network.
+# Before numpy and torch are imported: tests run side by side, and none may wait for a network. numba (by way of rembg)
+# would raise OpenMP's threads again, and threads that wait by spinning slow a small network down forty times.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("NUMBA_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("DVC_NO_ANALYTICS", "true")
 

@@ -58,14 +58,25 @@ def build(cfg: params.Backbone, size: tuple[int, int], *, pretrained: bool = Tru
 
 
 def features(backbone: nn.Module, size: tuple[int, int]) -> int:
-    """Length D of the feature vector that ``backbone`` makes of a photo of ``size``."""
+    """Length D of the feature vector that ``backbone`` makes of a photo of ``size``.
+
+    Raises
+    ------
+    UserError
+        If it takes no photos of that size, or does not make one vector of each.
+    """
     training = backbone.training
-    with torch.inference_mode():
-        found = backbone.eval()(torch.zeros(1, 3, *size)).shape
+    try:
+        with torch.inference_mode():
+            found = backbone.eval()(torch.zeros(1, 3, *size)).shape
+    except (AssertionError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"train.image.size: {list(size)} does not suit train.backbone: {reason}") from None
     backbone.train(training)
     if len(found) != 2:
+        shape = tuple(found)
         raise UserError(
-            f"train.backbone: gives features of shape {tuple(found)}, not one vector a photo; remove global_pool"
+            f"train.backbone: gives features of shape {shape}, not one vector a photo; remove global_pool"
         )
     return int(found[1])
 

@@ -69,7 +69,7 @@ def test_missing_and_damaged_files_are_told_with_a_remedy(saved, name):
 def test_weights_of_another_network_are_told(saved):
     _, folder = saved
     content = json.loads((folder / "model.json").read_text())
-    content["recipe"]["backbone"]["name"] = "test_resnet"
+    content["recipe"]["backbone"]["name"] = "mobilenetv3_small_050"
     (folder / "model.json").write_text(json.dumps(content))
     with pytest.raises(UserError, match="not a fold"):
         checkpoints.load(folder)

@@ -47,6 +47,11 @@ def test_refused_option_is_named():
         backbones.build(config(colour_of_the_sea="blue"), (32, 32))
 
 
+def test_a_size_that_the_network_cannot_take_is_told():
+    with pytest.raises(UserError, match=r"train\.image\.size: \[32, 24\].*patch size"):
+        backbones.features(backbones.build(config("test_vit"), (32, 24)), (32, 24))
+
+
 def test_weights_file_is_loaded_whatever_classifier_it_has(tmp_path):
     donor = timm.create_model("test_efficientnet", num_classes=18)
     safetensors.torch.save_file(donor.state_dict(), tmp_path / "w.safetensors")
