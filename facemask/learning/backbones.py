@@ -84,7 +84,7 @@ def features(backbone: nn.Module, size: tuple[int, int]) -> int:
 def _create(name: str, options: dict[str, Any]) -> nn.Module:
     try:
         return timm.create_model(name, num_classes=0, **options)
-    except (TypeError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
         raise UserError(
             f"train.backbone: timm cannot make {name} with {options}: {' '.join(str(error).split())[:300]}"
         ) from None
