@@ -35,8 +35,11 @@ def test_every_package_has_a_table_of_contents(repository: Path) -> None:
         assert init.is_file(), f"{folder} has no __init__.py: its modules would escape the dependencies"
         body = ast.parse(init.read_text())
         assert ast.get_docstring(body), init
-        # DVC depends on the files that a stage imports; code here would run without being seen.
-        assert len(body.body) == 1, f"{init} holds more than its docstring"
+        if folder == repository / "facemask":
+            # The environment that torch reads when it is loaded has to be set before any other import.
+            assert [type(node) for node in body.body[1:]] == [ast.Import, ast.Expr], init
+        else:
+            assert len(body.body) == 1, f"{init} holds more than its docstring"
 
 
 @pytest.mark.parametrize("module", TABLE_MODULES)
