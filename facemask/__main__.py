@@ -58,6 +58,24 @@ def deps(_: argparse.Namespace) -> None:
     )
 
 
+def lr(arguments: argparse.Namespace) -> None:
+    """Find a learning rate for params.yaml: train a few steps while the rate rises, plot the loss."""
+    from facemask import launch, loading, recipes
+    from facemask.images import reader
+    from facemask.learning import rates, sides
+    from facemask.scoring import rate_curve
+
+    whole = loading.load(PARAMS)
+    recipe = launch.view(whole, recipes.Recipe)
+    assert isinstance(recipe, recipes.Recipe)
+    chosen = sides.rows(recipe, arguments.fold, Path("data/build_manifest"))
+    photos = reader.Reader(Path("data/face_crop"), Path("data/background_removal"), recipe.image)
+    with sides.opened(recipe, chosen, photos) as opened:
+        found = rates.find(recipe, opened.train, opened.unlabelled, seed=whole.seed, steps=arguments.steps)
+    rate_curve.draw(found.rates, found.losses, found.suggestion, arguments.plot)
+    print(f"the loss falls fastest at {found.suggestion:.2g} (train.lr is {recipe.lr:.2g}); {arguments.plot}")
+
+
 def page(_: argparse.Namespace) -> None:
     """Write the template of DVC's plots page that needs no network."""
     from facemask.scoring import page
@@ -69,12 +87,16 @@ def main() -> None:
     """Run one command; a user's mistake ends in one line and exit code 1."""
     parser = argparse.ArgumentParser(prog="python -m facemask", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for run in (preset, metrics, params, deps, page):
+    for run in (preset, metrics, params, deps, lr, page):
         command = commands.add_parser(run.__name__, help=run.__doc__, description=run.__doc__)
         command.set_defaults(run=run)
         if run is preset:
             command.add_argument("name", nargs="?", help="a file of presets/, without .yaml")
             command.add_argument("--list", action="store_true", help="name and describe all presets")
+        if run is lr:
+            command.add_argument("--fold", type=int, default=0, help="whose training side is used")
+            command.add_argument("--steps", type=int, default=100, help="optimiser steps")
+            command.add_argument("--plot", type=Path, default=Path("lr.png"), help="where the curve is drawn")
     arguments = parser.parse_args()
     try:
         arguments.run(arguments)

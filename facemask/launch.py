@@ -14,11 +14,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from facemask import loading, params
+from facemask import config, loading, params
 from facemask.errors import UserError
 
 
-def view(whole: params.Params, wanted: type[params.Config]) -> params.Config:
+def view(whole: params.Params, wanted: type[config.Config]) -> config.Config:
     """Return the part of ``whole`` that a stage asked for by its config class."""
     for name in params.Params.model_fields:
         section = getattr(whole, name)

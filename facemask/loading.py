@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from facemask import params
+from facemask import params, recipes
 from facemask.errors import UserError
 
 
@@ -76,6 +76,11 @@ def _explain(error: ErrorDetails, others: list[ErrorDetails]) -> str:
         near = difflib.get_close_matches(context["tag"], tags, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         return f"{name}.kind: {context['tag']!r} is not one of {', '.join(tags)}{hint}"
+    if error["type"] == "dict_type" and models and all("kind" in model.model_fields for model in models):
+        kinds = ", ".join(
+            tag for model in models for tag in typing.get_args(model.model_fields["kind"].annotation)
+        )
+        return f"{name}: a mapping with kind is wanted, one of {kinds}"
     if error["type"] == "union_tag_not_found":
         return f"{name}.kind: missing"
     message = error["msg"].removeprefix("Value error, ")
@@ -109,6 +114,11 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     return [model for inner in typing.get_args(annotation) for model in _models(inner)]
 
 
+def is_list(annotation: Any) -> bool:
+    """Whether a field holds a list of any length."""
+    return typing.get_origin(annotation) is tuple and typing.get_args(annotation)[-1] is Ellipsis
+
+
 def _elsewhere(key: str, name: str) -> str:
     """Where else in the schema a misplaced key belongs."""
     homes = [full for full in keys() if full.rsplit(".", 1)[-1] == key and full != name]
@@ -126,8 +136,8 @@ def keys() -> dict[str, str]:
             if field.description or not inner:
                 found.setdefault(full, field.description or "")
             for choice in inner:
-                if choice is not params.Transform:
-                    visit(choice, f"{full}.")
+                if choice is not recipes.Transform:
+                    visit(choice, f"{full}[]." if is_list(field.annotation) else f"{full}.")
 
     visit(params.Params, "")
     return found

@@ -1,46 +1,33 @@
 """Typed, frozen, strict mirror of ``params.yaml``: every knob that can change a result, none with a default.
 
 Reading is all or nothing: a missing, misspelt or misplaced key, or a value of the wrong type, fails at load with the
-key's full name, what is allowed and the nearest match. Choices with knobs of their own are unions told apart by
-``kind``. A stage receives only its view of this file (see :func:`facemask.launch.launch`).
+key's full name, what is allowed and the nearest match. A stage receives only its view of this file (see
+:func:`facemask.launch.launch`); what reaches a trainer stands in :mod:`facemask.recipes`.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-
-def _not_bool(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("a number is wanted, not true or false")
-    return value
-
-
-# DVC writes 3e-05 for `-S train.lr=3e-5`, which YAML 1.1 reads as text: floats alone are therefore parsed leniently.
-Number = Annotated[float, Field(strict=False, allow_inf_nan=False), BeforeValidator(_not_bool)]
-Fraction = Annotated[Number, Field(ge=0, le=1)]
-Positive = Annotated[Number, Field(gt=0)]
-NonNegative = Annotated[Number, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
-Size = Annotated[tuple[Count, Count], Field(description="height, width in pixels")]
-Triple = tuple[Number, Number, Number]
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-
-
-class Config(BaseModel):
-    """Base of all sections: frozen, strict, no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
+from facemask.config import Config, Count, Fraction, Number, Positive, Size, Text, Whole, Years
+from facemask.recipes import Nothing, Recipe
 
 
 # ---------------------------------------------------------------------------------------------------------- data
 class Data(Config):
     """Where the photos are."""
 
-    root: Annotated[str, Field(min_length=1)] = Field(
+    root: Text = Field(
         description="folder in the contest's layout; its name also picks the rows of data/label_fixes.csv"
+    )
+    extra: Text = Field(
+        description="folder of further data sets, for training only: each a folder with train/ in the contest's "
+        "layout, unlabelled/ with any photos, or both"
+    )
+    faces: Text = Field(
+        description="folder of labelled unmasked faces for synthesise: faces.csv (path, gender, age) and photos"
     )
 
 
@@ -48,8 +35,20 @@ class SampleData(Config):
     """The embedded sample: drawn people in the contest's layout."""
 
     train_people: Annotated[int, Field(ge=8)] = Field(description="labelled people, 7 photos each")
-    eval_people: Annotated[int, Field(ge=0)] = Field(description="unlabelled people, 7 photos each")
-    seed: Annotated[int, Field(ge=0)] = Field(description="which people are drawn")
+    eval_people: Whole = Field(description="unlabelled people, 7 photos each")
+    seed: Whole = Field(description="which people are drawn")
+
+
+class Synthesise(Config):
+    """People with drawn masks, made from labelled unmasked faces; they join the extra data sets."""
+
+    styles: Annotated[tuple[Literal["surgical", "cloth", "respirator"], ...], Field(min_length=1)] = Field(
+        description="kinds of mask, drawn from with equal chance"
+    )
+    wrong: Annotated[tuple[Literal["below_nose", "below_mouth", "on_eyes"], ...], Field(min_length=1)] = (
+        Field(description="where a wrongly worn mask sits, drawn from with equal chance")
+    )
+    seed: Whole = Field(description="which mask, colour and fit each photo gets")
 
 
 class FixLabels(Config):
@@ -127,9 +126,7 @@ class Rembg(Config):
     """Any of rembg's networks, by name, or a local file through ``u2net_custom``."""
 
     kind: Literal["rembg"]
-    model: Annotated[str, Field(min_length=1)] = Field(
-        description="rembg's model name, such as u2net or isnet-general-use"
-    )
+    model: Text = Field(description="rembg's model name, such as u2net or isnet-general-use")
     path: str | None = Field(description="ONNX file for u2net_custom; null for the others")
 
 
@@ -190,204 +187,25 @@ class BuildManifest(Config):
 class Bands(Config):
     """The age bands that the trainer sees; the yardstick never moves."""
 
-    young_cut: Annotated[int, Field(ge=1, le=120)]
-    age_cut: Annotated[int, Field(ge=1, le=120)]
+    young_cut: Years
+    age_cut: Years
 
 
 class Folds(Config):
     """Which folds were trained: those that are scored and averaged."""
 
-    folds: tuple[Annotated[int, Field(ge=0)], ...]
+    folds: tuple[Whole, ...]
 
 
 # -------------------------------------------------------------------------------------------------------- train
-class Image(Config):
-    """The pixels that the network is given."""
-
-    size: Size = Field(description="height, width of the network's input, pixels")
-    background: Literal["keep", "black", "white", "mean", "blur"] = Field(
-        description="what the matte's outside becomes"
-    )
-    mean: Triple = Field(description="subtracted from each channel (R, G, B) of pixels in 0..1")
-    std: tuple[Positive, Positive, Positive] = Field(
-        description="divides each channel after the mean is subtracted"
-    )
-
-
-class Transform(Config):
-    """One albumentations transform: its class name and that class's own arguments."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="allow")
-
-    name: Annotated[str, Field(min_length=1)]
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """Keyword arguments for the transform's constructor."""
-        return dict(self.model_extra or {})
-
-
-class Scratch(Config):
-    """Random initial weights."""
-
-    kind: Literal["scratch"]
-
-
-class Hub(Config):
-    """timm's pretrained weights from the hub, or from its local cache."""
-
-    kind: Literal["hub"]
-
-
-class WeightsFile(Config):
-    """Pretrained weights from a local ``.safetensors`` or ``.pth`` file."""
-
-    kind: Literal["file"]
-    path: Annotated[str, Field(min_length=1)] = Field(description="file with the backbone's weights")
-    sha256: Sha256 = Field(description="the file's SHA-256, so that the same params mean the same weights")
-
-
-Weights = Annotated[Scratch | Hub | WeightsFile, Field(discriminator="kind")]
-
-
-class Backbone(Config):
-    """A timm network without its classifier."""
-
-    name: Annotated[str, Field(min_length=1)] = Field(description="timm model name")
-    weights: Weights = Field(description="initial weights: scratch, hub or file")
-    options: dict[str, str | int | Number | bool] = Field(
-        description="further arguments of timm.create_model"
-    )
-
-
-class JointHead(Config):
-    """One 18-way classifier."""
-
-    kind: Literal["joint"]
-    dropout: Annotated[Number, Field(ge=0, lt=1)] = Field(description="dropout before the classifier")
-
-
-class ThreeHead(Config):
-    """Three classifiers (mask, gender, age) on one backbone; their product is the 18-way table."""
-
-    kind: Literal["three"]
-    dropout: Annotated[Number, Field(ge=0, lt=1)] = Field(description="dropout before the classifiers")
-
-
-Head = Annotated[JointHead | ThreeHead, Field(discriminator="kind")]
-
-
-class CrossEntropy(Config):
-    """Cross-entropy with label smoothing."""
-
-    kind: Literal["cross_entropy"]
-    smoothing: Annotated[Number, Field(ge=0, lt=1)] = Field(description="label smoothing")
-
-
-class Focal(Config):
-    """Focal loss."""
-
-    kind: Literal["focal"]
-    gamma: NonNegative = Field(description="0 is cross-entropy; 2 is the paper's")
-
-
-class SoftF1(Config):
-    """One minus the macro-F1 of soft counts over the batch."""
-
-    kind: Literal["soft_f1"]
-    eps: Positive = Field(description="keeps the quotient finite")
-
-
-Loss = Annotated[CrossEntropy | Focal | SoftF1, Field(discriminator="kind")]
-
-
-class AdamW(Config):
-    """Adam with decoupled weight decay."""
-
-    kind: Literal["adamw"]
-    weight_decay: NonNegative = Field(description="decoupled weight decay")
-    betas: tuple[Fraction, Fraction] = Field(description="decay of the first and second moment")
-
-
-class Sgd(Config):
-    """Stochastic gradient descent with momentum."""
-
-    kind: Literal["sgd"]
-    weight_decay: NonNegative = Field(description="weight decay")
-    momentum: Fraction = Field(description="momentum")
-    nesterov: bool = Field(description="Nesterov's variant of momentum")
-
-    @model_validator(mode="after")
-    def _nesterov_needs_momentum(self) -> Sgd:
-        if self.nesterov and self.momentum == 0:
-            raise ValueError("nesterov needs a momentum above 0")
-        return self
-
-
-Optimiser = Annotated[AdamW | Sgd, Field(discriminator="kind")]
-
-
-class OneCycle(Config):
-    """Cosine up to the learning rate and down again, once over the whole training."""
-
-    kind: Literal["one_cycle"]
-    warmup: Annotated[Number, Field(gt=0, lt=1)] = Field(description="fraction of the steps spent rising")
-    start_div: Annotated[Number, Field(ge=1)] = Field(description="the first learning rate is lr / start_div")
-    final_div: Annotated[Number, Field(ge=1)] = Field(
-        description="the last one is lr / start_div / final_div"
-    )
-
-
-class Cosine(Config):
-    """Linear warm-up, then half a cosine down to ``min_lr``."""
-
-    kind: Literal["cosine"]
-    warmup_steps: Annotated[int, Field(ge=0)] = Field(description="optimiser steps of linear rise")
-    min_lr: NonNegative = Field(description="learning rate at the last step")
-
-
-Schedule = Annotated[OneCycle | Cosine, Field(discriminator="kind")]
-
-
-class Recipe(Config):
-    """What one fold's trainer reads."""
-
-    image: Image
-    augment: tuple[Transform, ...] = Field(
-        description="albumentations transforms of training photos, in order"
-    )
-    backbone: Backbone
-    head: Head = Field(description="joint or three")
-    loss: Loss = Field(description="cross_entropy, focal or soft_f1")
-    optimiser: Optimiser = Field(description="adamw or sgd")
-    lr: Positive = Field(description="highest learning rate of the schedule")
-    schedule: Schedule = Field(description="one_cycle or cosine, stepped at every optimiser step")
-    epochs: Count = Field(description="passes over the training photos")
-    batch_size: Count = Field(description="photos a step, over all devices")
-    ema: Annotated[Number, Field(ge=0, lt=1)] = Field(
-        description="decay a step of the moving average of the weights that is validated and kept; 0 for none"
-    )
-    precision: Literal["32", "bf16", "16"] = Field(
-        description="on GPU: full, bfloat16 or float16 mixed; a CPU uses 32"
-    )
-    channels_last: bool = Field(description="memory layout NHWC, faster for most convolutional networks")
-    patience: Count | None = Field(
-        description="epochs without a better validation macro-F1 before stopping; null never"
-    )
-
-
 class Train(Recipe):
     """The whole ``train`` section."""
 
-    folds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = Field(
+    folds: Annotated[tuple[Whole, ...], Field(min_length=1)] = Field(
         description="which folds are trained; adding one trains only that one"
     )
-    young_cut: Annotated[int, Field(ge=1, le=120)] = Field(
-        description="ages below are 'young' for the trainer; metrics always use 30"
-    )
-    age_cut: Annotated[int, Field(ge=1, le=120)] = Field(
-        description="ages from here on are 'old' for the trainer; metrics always use 60"
-    )
+    young_cut: Years = Field(description="ages below are 'young' for the trainer; metrics always use 30")
+    age_cut: Years = Field(description="ages from here on are 'old' for the trainer; metrics always use 60")
 
     @model_validator(mode="after")
     def _consistent(self) -> Train:
@@ -398,23 +216,113 @@ class Train(Recipe):
         return self
 
 
-# --------------------------------------------------------------------------------------------- evaluate, infer
+# ------------------------------------------------------------------------------------ combine, evaluate, infer
 class Evaluate(Config):
     """How the scores are reported."""
 
-    bootstrap: Annotated[int, Field(ge=0)] = Field(
-        description="resamples of people behind each interval; 0 for none"
-    )
+    bootstrap: Whole = Field(description="resamples of people behind each interval; 0 for none")
     confidence: Annotated[Number, Field(gt=0, lt=1)] = Field(description="coverage of the intervals")
     calibration_bins: Count = Field(description="equal-width bins of the expected calibration error")
+
+
+class SoftVote(Config):
+    """Mean of the members' probabilities."""
+
+    kind: Literal["soft"]
+
+
+class HardVote(Config):
+    """Share of the members' votes for each class; the mean probability decides ties."""
+
+    kind: Literal["hard"]
+
+
+class WeightedVote(Config):
+    """Mean of the members' probabilities with weights fitted on out-of-fold probabilities."""
+
+    kind: Literal["weighted"]
+
+
+class Stacking(Config):
+    """Logistic regression on the members' log-probabilities, fitted on out-of-fold ones."""
+
+    kind: Literal["stacking"]
+    c: Positive = Field(description="inverse of the regularisation's strength")
+
+
+class AdjustFixed(Config):
+    """Divide each class's probability by its training frequency to the power ``tau``."""
+
+    kind: Literal["fixed"]
+    tau: Number = Field(description="0 changes nothing; 1 answers as if all classes were equally frequent")
+
+
+class AdjustTuned(Config):
+    """As ``fixed``, with the tau that gives the best out-of-fold macro-F1."""
+
+    kind: Literal["tuned"]
+    taus: Annotated[tuple[Number, ...], Field(min_length=1)] = Field(description="values tried")
+
+
+class Combine(Config):
+    """How the folds' answers, and those of past experiments, become one."""
+
+    members: tuple[Text, ...] = Field(
+        description="past experiments (names or git revisions) that answer beside this one"
+    )
+    how: Annotated[SoftVote | HardVote | WeightedVote | Stacking, Field(discriminator="kind")] = Field(
+        description="soft, hard, weighted or stacking; what is fitted is scored by cross-fitting over the folds"
+    )
+    adjust: Annotated[Nothing | AdjustFixed | AdjustTuned, Field(discriminator="kind")] = Field(
+        description="logit adjustment after training: none, fixed or tuned"
+    )
+
+
+class Identity(Config):
+    """The photo as the network was trained on it."""
+
+    kind: Literal["identity"]
+
+
+class Flip(Config):
+    """Mirrored left to right."""
+
+    kind: Literal["hflip"]
+
+
+class Crop(Config):
+    """A part of the photo, enlarged to the network's size."""
+
+    kind: Literal["crop"]
+    keep: Annotated[Number, Field(gt=0, le=1)] = Field(
+        description="fraction of height and width that is kept"
+    )
+    at: Literal["centre", "top_left", "top_right", "bottom_left", "bottom_right"] = Field(
+        description="which part is kept"
+    )
+    flip: bool = Field(description="mirrored too")
+
+
+class Scale(Config):
+    """The photo at another size."""
+
+    kind: Literal["scale"]
+    factor: Annotated[Number, Field(ge=0.25, le=4)] = Field(
+        description="multiplies height and width of the network's input"
+    )
+    flip: bool = Field(description="mirrored too")
+
+
+View = Annotated[Identity | Flip | Crop | Scale, Field(discriminator="kind")]
 
 
 class Infer(Config):
     """How eval photos are predicted."""
 
-    views: Annotated[tuple[Literal["identity", "hflip"], ...], Field(min_length=1)] = Field(
-        description="test-time augmentation: probabilities are averaged over these views"
+    views: Annotated[tuple[View, ...], Field(min_length=1)] = Field(
+        description="test-time augmentation: identity, hflip, crop, scale; their answers are averaged"
     )
+    average: Literal["probabilities", "logits"] = Field(description="what is averaged over the views")
     batch_size: Count = Field(description="photos a forward pass")
 
 
@@ -426,11 +334,13 @@ class Params(Config):
     )
     data: Data
     sample_data: SampleData
+    synthesise: Synthesise
     fix_labels: FixLabels
     face_crop: FaceCrop
     background_removal: BackgroundRemoval
     build_manifest: BuildManifest
     train: Train
+    combine: Combine
     evaluate: Evaluate
     infer: Infer
 
@@ -442,9 +352,13 @@ class Params(Config):
                 f"train.folds names fold {beyond[0]}, but build_manifest.folds is {self.build_manifest.folds} "
                 f"(folds are counted from 0)"
             )
-        if self.train.image.background != "keep" and self.background_removal.matting.kind == "none":
-            raise ValueError(
-                f"train.image.background is {self.train.image.background}, which needs mattes, but "
-                "background_removal.matting.kind is none"
-            )
+        if self.background_removal.matting.kind == "none":
+            for key, wanted in (
+                ("train.image.background", self.train.image.background),
+                ("train.swap.kind", self.train.swap.kind),
+            ):
+                if wanted not in ("keep", "none"):
+                    raise ValueError(
+                        f"{key} is {wanted}, which needs mattes, but background_removal.matting.kind is none"
+                    )
         return self

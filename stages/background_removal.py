@@ -14,6 +14,7 @@ from facemask import files, params, progress
 from facemask.images import archive, codec, contact, mattes, memo, photos
 from facemask.launch import launch
 from facemask.records import tables
+from facemask.records.roots import Roots
 
 
 def run(
@@ -21,15 +22,18 @@ def run(
     *,
     labels: Path,
     root: Path,
+    extra: Path,
+    synthetic: Path,
     truth: Path,
     out: Path,
     metrics: Path,
     plot: Path,
 ) -> None:
-    """Read the photos that ``labels`` lists below ``root``; write ``out``/{mattes.csv,mattes.zip}.
+    """Read the photos that ``labels`` lists, from ``root``, ``extra`` and ``synthetic``; write mattes to ``out``.
 
     ``truth``/mattes.zip holds true mattes by content hash of their photo, where they are known.
     """
+    where = Roots(root, extra, synthetic)
     table = photos.listed(labels)
     some = photos.readable(table, suffix=".png")
     matting = mattes.build(cfg.matting)
@@ -38,7 +42,7 @@ def run(
     overlaps: list[float] = []
     with files.replacing(out) as folder:
         with memo.opened("background_removal") as kept, archive.writing(folder / "mattes.zip") as images:
-            made = mattes.separate(matting, some, root, kept)
+            made = mattes.separate(matting, some, where, kept)
             for photo, cutout in progress.track(
                 zip(some, made, strict=True), total=len(some), label="mattes"
             ):
@@ -53,10 +57,10 @@ def run(
         result = pd.DataFrame(found, columns=["status", "coverage"]).assign(photo=table["photo"])
         tables.write(folder / "mattes.csv", result, tables.MATTES)
     files.write_json(metrics, mattes.report(result, overlaps))
-    contact.write(plot, _sheet(table.assign(matte=result["status"]), out / "mattes.zip", root))
+    contact.write(plot, _sheet(table.assign(matte=result["status"]), out / "mattes.zip", where))
 
 
-def _sheet(table: pd.DataFrame, archived: Path, root: Path) -> contact.Pixels:
+def _sheet(table: pd.DataFrame, archived: Path, where: Roots) -> contact.Pixels:
     """Twenty-four photos with matte and person on a chequerboard; first those without a matte."""
     seen = table[(table["status"] == "ok") & (table["matte"] != "unreadable")]
     rows = list(zip(seen["photo"], seen["sha256"], seen["kind"], seen["matte"], strict=True))
@@ -65,7 +69,7 @@ def _sheet(table: pd.DataFrame, archived: Path, root: Path) -> contact.Pixels:
     tiles = []
     with archive.Reader(archived) as reader:
         for key, sha256, kind, status in lacking + whole:
-            photo = codec.decode(photos.read(root, photos.Photo(key, sha256)))
+            photo = codec.decode(photos.read(where, photos.Photo(key, sha256)))
             matte = np.zeros(photo.shape[:2], dtype=np.uint8)
             if status == "ok":
                 matte = codec.decode_matte(reader.read(f"{key}.png"))

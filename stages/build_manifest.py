@@ -26,15 +26,23 @@ def run(
     metrics: Path,
     plot: Path,
 ) -> None:
-    """Join ``labels``, ``faces`` and ``mattes``; write ``out``/{train,eval}.csv, ``metrics`` and a chart."""
+    """Join ``labels``, ``faces`` and ``mattes``; write ``out``/{train,eval,unlabelled}.csv, ``metrics``, a chart."""
     sides = manifest.sides(faces, mattes)
-    labelled = manifest.join(tables.read(labels / "labels.csv", tables.LABELS), sides)
-    listed = manifest.join(tables.read(labels / "eval.csv", tables.EVAL), sides)
-    rows = manifest.train(cfg, bands, labelled, seed=seed)
+    labelled, listed, extra, found = (
+        manifest.join(tables.read(labels / schema.name, schema), sides)
+        for schema in (tables.LABELS, tables.EVAL, tables.EXTRA, tables.UNLABELLED)
+    )
+    rows = manifest.train(cfg, bands, labelled, extra, listed, seed=seed)
+    unlabelled = manifest.unlabelled(found, labelled, listed, extra)
     with files.replacing(out) as folder:
-        tables.write(folder / "train.csv", rows[list(tables.TRAIN.columns)], tables.TRAIN)
-        tables.write(folder / "eval.csv", listed[list(tables.EVAL_MANIFEST.columns)], tables.EVAL_MANIFEST)
-    files.write_json(metrics, manifest.counts(rows, len(listed)))
+        for schema, part in (
+            (tables.TRAIN, rows),
+            (tables.EVAL_MANIFEST, listed),
+            (tables.UNLABELLED_MANIFEST, unlabelled),
+        ):
+            tables.write(folder / schema.name, part[list(schema.columns)], schema)
+    left_out = len(found) - len(unlabelled)
+    files.write_json(metrics, manifest.counts(rows, len(listed), len(unlabelled), left_out))
     per_class = manifest.class_counts(rows)
     class_counts.draw(per_class["official"], per_class["balanced"], plot)
 

@@ -1,6 +1,6 @@
-"""Score what the folds predicted, on the official age bands, out-of-fold and hold-out.
+"""Score the combined predictions, on the official age bands, out-of-fold and hold-out.
 
-Run as ``python -m stages.evaluate --models models/train --manifest data/build_manifest ...``.
+Run as ``python -m stages.evaluate --combined data/combine --manifest data/build_manifest ...``.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from facemask import files, params
+from facemask.inference import combiner
 from facemask.launch import launch
 from facemask.records import tables
 from facemask.scoring import predictions, results
@@ -16,23 +17,20 @@ from facemask.scoring.plots import draw
 
 def run(
     cfg: params.Evaluate,
-    folds: params.Folds,
     *,
     seed: int,
-    models: Path,
     manifest: Path,
+    combined: Path,
     metrics: Path,
     plots: Path,
 ) -> None:
-    """Read ``manifest/train.csv`` and ``models/fold<k>/*.csv``; write JSON ``metrics``, folder ``plots``."""
+    """Read ``manifest/train.csv`` and ``combined``; write JSON ``metrics``, folder ``plots``."""
     rows = tables.read(manifest / tables.TRAIN.name, tables.TRAIN)
-    splits = {"oof": predictions.out_of_fold(models, folds.folds, rows)}
-    held_out = predictions.hold_out(models, folds.folds, rows)
-    if held_out is not None:
-        splits["holdout"] = held_out
+    splits = predictions.combined(combined, rows)
+    used = combiner.read(combined / "combiner.json").eval_photos_used
     found = {name: results.assess(split, cfg, seed=seed) for name, split in splits.items()}
     summaries = {name: results.summary(result) for name, result in found.items()}
-    files.write_json(metrics, {"confidence": cfg.confidence} | summaries)
+    files.write_json(metrics, {"confidence": cfg.confidence, "eval_photos_used": int(used)} | summaries)
     draw(found, plots)
 
 

@@ -13,23 +13,35 @@ from facemask import files, params, progress
 from facemask.images import archive, codec, contact, faces, finders, memo, photos
 from facemask.launch import launch
 from facemask.records import tables
+from facemask.records.roots import Roots
 
 COLOURS = {"found": contact.GREEN, "fixed": contact.GREEN, "person": contact.AMBER, "median": contact.AMBER}
 
 
-def run(cfg: params.FaceCrop, *, labels: Path, root: Path, out: Path, metrics: Path, plot: Path) -> None:
-    """Read the photos that ``labels`` lists below ``root``; write ``out``/{boxes.csv,crops.zip}."""
+def run(
+    cfg: params.FaceCrop,
+    *,
+    labels: Path,
+    root: Path,
+    extra: Path,
+    synthetic: Path,
+    out: Path,
+    metrics: Path,
+    plot: Path,
+) -> None:
+    """Read the photos that ``labels`` lists, from ``root``, ``extra`` and ``synthetic``; write boxes and crops."""
+    where = Roots(root, extra, synthetic)
     table = photos.listed(labels)
     some = photos.readable(table, suffix=".jpg")
     finder = finders.build(cfg.finder)
     with memo.opened("face_crop") as kept:
-        sights = progress.track(finders.survey(finder, some, root, kept), total=len(some), label="faces")
+        sights = progress.track(finders.survey(finder, some, where, kept), total=len(some), label="faces")
         seen = {photo.key: sight for photo, sight in zip(some, sights, strict=True)}
     boxed = faces.place(cfg, finder, table, seen)
     wanted = int((boxed["status"] != "unreadable").sum())
     with files.replacing(out) as folder:
         with archive.writing(folder / "crops.zip") as crops:
-            made = faces.crops(some, boxed, root, cfg.size)
+            made = faces.crops(some, boxed, where, cfg.size)
             for key, image in progress.track(made, total=wanted, label="crops"):
                 crops.add(f"{key}.jpg", image)
         tables.write(folder / "boxes.csv", boxed, tables.BOXES)

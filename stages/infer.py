@@ -1,15 +1,21 @@
-"""Answer the eval photos with all trained folds; score the answers where the truth is known (the drawn sample)."""
+"""Answer the eval photos with all trained folds and the chosen past experiments; score them where the truth is known.
+
+The truth is known for the drawn sample alone.
+"""
 
 from __future__ import annotations
 
+import sys
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from facemask import files, params, progress
 from facemask.errors import UserError
 from facemask.images import reader
-from facemask.inference import checkpoints, submission
+from facemask.inference import checkpoints, combiner, experiments, submission
 from facemask.inference.predict import Table, predict
 from facemask.launch import launch
 from facemask.records import tables
@@ -24,12 +30,17 @@ def run(
     faces: Path,
     mattes: Path,
     models: Path,
+    combined: Path,
     truth: Path,
     out: Path,
     metrics: Path,
 ) -> None:
-    """Read eval.csv, pixels and ``models``; write ``out``/{submission,probabilities}.csv and ``metrics``."""
+    """Read eval.csv, pixels, ``models``, ``combined``; write ``out``/{submission,probabilities}.csv, ``metrics``.
+
+    ``out``/about.json says where the answers come from.
+    """
     table = tables.read(manifest / "eval.csv", tables.EVAL_MANIFEST)
+    join = combiner.read(combined / "combiner.json")
     trained = [checkpoints.load(models / f"fold{fold}") for fold in folds.folds]
     image = trained[0].recipe.image
     if any(checkpoint.recipe.image != image for checkpoint in trained):
@@ -38,20 +49,28 @@ def run(
         )
     # A photo that cannot be read is answered with the class frequencies of the training photos.
     answers: Table = np.tile(np.mean([c.prior for c in trained], axis=0), (len(table), 1))
-    readable = table["status"] == "ok"
+    readable = (table["status"] == "ok").to_numpy()
     rows = reader.rows(table[readable])
     stream = reader.Reader(faces, mattes, image).stream(rows, cfg.batch_size) if rows else iter(())
     chunks = progress.track(stream, total=len(rows), label="photos answered", size=len)
-    answers[readable.to_numpy()] = predict([c.model for c in trained], chunks, cfg.views)
+    ours = predict([c.model for c in trained], chunks, cfg.views, cfg.average)
+    image_ids = table["image_id"]
+    others = [experiments.answers(member, image_ids[readable]) for member in join.members]
+    answers[readable] = join.apply(np.stack([ours, *others]))
+    about: dict[str, Any] = {"eval_photos_used": int(join.eval_photos_used)}
     with files.replacing(out) as folder:
-        submission.write(folder, table["image_id"], answers)
-    files.write_json(
-        metrics, _report(table["image_id"].tolist(), answers, truth / "answers.csv", int((~readable).sum()))
-    )
+        about["answers"] = submission.write(folder, image_ids, answers)
+        views = cfg.model_dump(mode="json", include={"views", "average"})
+        members = [asdict(member) for member in join.members]
+        files.write_json(folder / "about.json", about | views | {"members": members})
+    report = _report(image_ids.tolist(), answers, truth / "answers.csv", int((~readable).sum()))
+    files.write_json(metrics, report | about)
+    for name in experiments.same_answers(metrics, about["answers"]):
+        sys.stdout.write(f"{name} gave exactly these answers: submitting both would tell nothing\n")
 
 
-def _report(image_ids: list[str], answers: Table, known: Path, unreadable: int) -> dict[str, float | int]:
-    report: dict[str, float | int] = {"photos": len(image_ids), "unreadable": unreadable, "scored": 0}
+def _report(image_ids: list[str], answers: Table, known: Path, unreadable: int) -> dict[str, Any]:
+    report: dict[str, Any] = {"photos": len(image_ids), "unreadable": unreadable, "scored": 0}
     truth = tables.read(known, tables.SUBMISSION).set_index("ImageID")["ans"]
     if not image_ids or not set(image_ids) <= set(truth.index):
         return report

@@ -7,19 +7,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from facemask import files, params
-from facemask.errors import UserError
+from facemask import files, params, recipes
 from facemask.images import reader
+from facemask.images.augment import Augmentation
 from facemask.inference import checkpoints
-from facemask.inference.predict import predict
+from facemask.inference.predict import Table, predict
 from facemask.launch import launch
-from facemask.learning.fit import Side, fit
-from facemask.learning.pixels import decoded
+from facemask.learning import sides
+from facemask.learning.fit import fit
 from facemask.records import classes, tables
+
+PLAIN = [params.Identity(kind="identity")]
 
 
 def run(
-    cfg: params.Recipe,
+    cfg: recipes.Recipe,
     *,
     fold: int,
     seed: int,
@@ -29,29 +31,21 @@ def run(
     out: Path,
     live: Path,
 ) -> None:
-    """Read ``manifest``/train.csv, ``faces`` and ``mattes``; write ``out`` (one fold's folder) and ``live``."""
-    table = tables.read(manifest / "train.csv", tables.TRAIN)
-    table = table[table["status"] == "ok"]
-    inside = table[table["split"] == "train"].reset_index(drop=True)
-    held = table[table["split"] == "holdout"].reset_index(drop=True)
-    ours = inside["fold"] == fold
-    if not ours.any():
-        raise UserError(
-            f"fold {fold} has no photos in {manifest / 'train.csv'}; set build_manifest.folds above {fold}"
-        )
-    train, val = inside[~ours & (inside["repeats"] > 0)], inside[ours]
+    """Read ``manifest``, ``faces`` and ``mattes``; write ``out`` (one fold's folder) and ``live``."""
+    # A misspelt transform is told before a thousand photos are decoded.
+    Augmentation(cfg.augment, cfg.image.size)
+    chosen = sides.rows(cfg, fold, manifest)
     photos, step = reader.Reader(faces, mattes, cfg.image), cfg.batch_size
-    rows = reader.rows(pd.concat([train, val]))
-    with decoded(photos, rows, label="photos decoded") as pixels:
-        left = _side(train, pixels[: len(train)], train["repeats"].to_numpy())
-        right = _side(val, pixels[len(train) :], np.ones(len(val), np.int64))
-        fitted = fit(cfg, left, right, seed=seed, live=live)
+    with sides.opened(cfg, chosen, photos) as opened:
+        train, val = opened.train, opened.val
+        fitted = fit(cfg, train, val, seed=seed, live=live, unlabelled=opened.unlabelled)
         if fitted is None:
             return
         models = [fitted.model]
-        oof = predict(models, (right.pixels[k : k + step] for k in range(0, len(val), step)), ["identity"])
-    holdout = predict(models, photos.stream(reader.rows(held), step), ["identity"])
-    counts = np.bincount(left.labels, minlength=classes.COUNT)
+        parts = (val.pixels[k : k + step] for k in range(0, len(val.pixels), step))
+        oof = predict(models, parts, PLAIN, "probabilities")
+    holdout = predict(models, photos.stream(reader.rows(chosen.held), step), PLAIN, "probabilities")
+    counts = np.bincount(train.labels, weights=train.repeats, minlength=classes.COUNT)
     facts = {
         "fold": fold,
         "seed": seed,
@@ -62,14 +56,16 @@ def run(
         checkpoints.save(
             folder, checkpoints.Checkpoint(fitted.model.cpu(), cfg, counts / counts.sum()), facts
         )
-        for name, part, probabilities in (("oof.csv", val, oof), ("holdout.csv", held, holdout)):
-            columns = pd.DataFrame(probabilities, columns=list(classes.columns()), index=part.index)
-            whole = pd.concat([part[["photo", "person", "class"]], columns], axis=1)
-            tables.write(folder / name, whole, tables.PROBABILITIES)
+        for name, part, probabilities in (
+            ("oof.csv", chosen.val, oof),
+            ("holdout.csv", chosen.held, holdout),
+        ):
+            tables.write(folder / name, _answers(part, probabilities), tables.PROBABILITIES)
 
 
-def _side(part: pd.DataFrame, pixels: np.ndarray, repeats: np.ndarray) -> Side:
-    return Side(pixels, part["target"].to_numpy(), part["class"].to_numpy(), repeats)
+def _answers(part: pd.DataFrame, probabilities: Table) -> pd.DataFrame:
+    columns = pd.DataFrame(probabilities, columns=list(classes.columns()), index=part.index)
+    return pd.concat([part[["photo", "person", "class"]], columns], axis=1)
 
 
 def main() -> None:

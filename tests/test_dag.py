@@ -16,26 +16,34 @@ import yaml
 from dvc.repo import Repo, lock_repo
 from ruamel.yaml import YAML
 
-from facemask import params, wiring
+from facemask import config, params, wiring
 
 STAGES = [
     "sample_data",
+    "synthesise",
     "fix_labels",
     "face_crop",
     "background_removal",
     "build_manifest",
     "train@0",
+    "combine",
     "evaluate",
     "infer",
 ]
-TRAINING = {"train@0", "evaluate", "infer"}
+ANSWERS = {"combine", "evaluate", "infer"}
+TRAINING = {"train@0", *ANSWERS}
 FROM_MANIFEST = {"build_manifest", *TRAINING}
 FROM_LABELS = {"fix_labels", "face_crop", "background_removal", *FROM_MANIFEST}
+
+PATHS = {"data.root", "data.extra", "data.faces"}
 
 # Every key of params.yaml, or the section it stands in -> exactly the stages that run again when it changes.
 AFFECTS: dict[str, set[str]] = {
     "seed": FROM_MANIFEST,
     "data.root": FROM_LABELS,
+    "data.extra": FROM_LABELS,
+    "data.faces": {"synthesise", *FROM_LABELS},
+    "synthesise": {"synthesise", *FROM_LABELS},
     # The drawn sample's truth is what mattes and answers are held against.
     "sample_data.train_people": {"sample_data", *FROM_LABELS},
     "sample_data.eval_people": {"sample_data", *FROM_LABELS},
@@ -51,27 +59,42 @@ AFFECTS: dict[str, set[str]] = {
     "build_manifest.holdout": FROM_MANIFEST,
     "build_manifest.balance": FROM_MANIFEST,
     # A fold that was trained before stays as it is.
-    "train.folds": {"train@1", "evaluate", "infer"},
+    "train.folds": {"train@1", *ANSWERS},
     "train.young_cut": FROM_MANIFEST,
     "train.age_cut": FROM_MANIFEST,
     "train.image": TRAINING,
     "train.augment": TRAINING,
+    "train.swap": TRAINING,
+    "train.mixing": TRAINING,
+    "train.sampler": TRAINING,
     "train.backbone": TRAINING,
     "train.head": TRAINING,
     "train.loss": TRAINING,
+    "train.class_weights": TRAINING,
+    "train.logit_adjustment": TRAINING,
     "train.optimiser": TRAINING,
     "train.lr": TRAINING,
+    "train.layer_decay": TRAINING,
     "train.schedule": TRAINING,
     "train.epochs": TRAINING,
     "train.batch_size": TRAINING,
-    "train.ema": TRAINING,
+    "train.accumulate": TRAINING,
+    "train.clip": TRAINING,
+    "train.average": TRAINING,
+    "train.freeze": TRAINING,
+    "train.unlabelled": TRAINING,
+    "train.refit": TRAINING,
     "train.precision": TRAINING,
     "train.channels_last": TRAINING,
     "train.patience": TRAINING,
+    "combine.members": ANSWERS,
+    "combine.how": ANSWERS,
+    "combine.adjust": ANSWERS,
     "evaluate.bootstrap": {"evaluate"},
     "evaluate.confidence": {"evaluate"},
     "evaluate.calibration_bins": {"evaluate"},
     "infer.views": {"infer"},
+    "infer.average": {"infer"},
     "infer.batch_size": {"infer"},
 }
 
@@ -112,7 +135,7 @@ def asked(run: Callable[..., None]) -> set[str]:
     for name, kind in typing.get_type_hints(run).items():
         if name == "seed":
             wanted.add("seed")
-        elif isinstance(kind, type) and issubclass(kind, params.Config):
+        elif isinstance(kind, type) and issubclass(kind, config.Config):
             whole = [section for section, config in sections.items() if config is kind]
             wanted |= set(whole) or {f"train.{key}" for key in kind.model_fields}
     return wanted
@@ -135,12 +158,14 @@ def test_params_and_paths_are_the_signature(name: str, dag: dict[str, Any]) -> N
     }
     given = dict(zip(words[3::2], words[4::2], strict=True))
     assert set(given) == {f"--{option.replace('_', '-')}" for option in options}
-    assert given.get("--root", "${data.root}") == "${data.root}"
+    for option in ("root", "extra"):
+        assert given.get(f"--{option}", f"${{data.{option}}}") == f"${{data.{option}}}"
     declared = " ".join(
         str(part) for kind in ("deps", "outs", "metrics", "plots") for part in dag[name].get(kind, [])
     )
     for option, path in given.items():
-        if option == "--fold" or (option == "--root" and name != "fix_labels"):
+        # The photos themselves are a dependency of fix_labels alone.
+        if option == "--fold" or (option in ("--root", "--extra", "--synthetic") and name != "fix_labels"):
             continue
         assert path in declared, f"{name}: {option} {path} is neither a dependency nor an output"
 
@@ -229,7 +254,7 @@ def test_each_param_reruns_exactly_its_stages(
         for part in parents:
             section = section[part]
         old = section[last]
-        section[last] = "elsewhere" if leaf == "data.root" else another(old)
+        section[last] = "elsewhere" if leaf in PATHS else another(old)
         path.write_text(yaml.safe_dump(content))
         try:
             assert rerun() == AFFECTS[entry], leaf

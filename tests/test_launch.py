@@ -14,7 +14,7 @@ import pytest
 import yaml
 from filelock import FileLock
 
-from facemask import loading, params
+from facemask import config, loading, params, recipes
 from facemask.errors import UserError
 from facemask.launch import launch, view
 
@@ -52,8 +52,8 @@ def test_a_stage_gets_what_its_signature_asks_for(project: Path, monkeypatch: py
 
 
 def test_the_trainer_cannot_see_what_it_does_not_declare(toy_params: params.Params) -> None:
-    recipe = view(toy_params, params.Recipe)
-    assert type(recipe) is params.Recipe
+    recipe = view(toy_params, recipes.Recipe)
+    assert type(recipe) is recipes.Recipe
     assert recipe.lr == toy_params.train.lr  # type: ignore[attr-defined]
     for hidden in ("folds", "age_cut", "young_cut"):
         assert not hasattr(recipe, hidden)
@@ -65,13 +65,13 @@ def test_folds_are_seen_alone(toy_params: params.Params) -> None:
 
 def test_sections_come_as_they_are(toy_params: params.Params) -> None:
     for name, field in params.Params.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, params.Config):
+        if isinstance(field.annotation, type) and issubclass(field.annotation, config.Config):
             assert view(toy_params, field.annotation) == getattr(toy_params, name)
 
 
 def test_a_class_that_is_no_section_is_the_programmers_mistake(toy_params: params.Params) -> None:
     with pytest.raises(TypeError, match="Scratch"):
-        view(toy_params, params.Scratch)
+        view(toy_params, recipes.Scratch)
 
 
 @pytest.mark.parametrize(

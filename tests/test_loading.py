@@ -123,7 +123,19 @@ def drop(key: str) -> Change:
             put("train.loss.kind", "focl"),
             ["train.loss.kind: 'focl' is not one of", "cross_entropy", "did you mean focal?"],
         ),
-        (put("infer.views", ["hflop"]), ["infer.views", "'identity' or 'hflip'"]),
+        (
+            put("infer.views", [{"kind": "hflop"}]),
+            ["infer.views.0.kind: 'hflop' is not one of identity, hflip", "did you mean hflip?"],
+        ),
+        (
+            put("infer.views", ["hflip"]),
+            ["infer.views.0: a mapping with kind is wanted, one of identity, hflip"],
+        ),
+        (
+            put("train.head.age", {"kind": "bins", "edges": [20, 30], "cuts": [30, 60]}),
+            ["train.head.age", "60 of cuts is not among them"],
+        ),
+        (put("train.loss", {"kind": "multilabel_soft_margin"}), ["train", "needs head multilabel"]),
         (put("train.precision", "fp16"), ["train.precision", "'32'", "'bf16'"]),
         # sections that disagree
         (put("train.folds", [0, 0]), ["train", "names a fold twice"]),

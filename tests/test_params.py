@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from facemask import loading, params, reference
+from facemask import config, loading, params, recipes, reference
 
 
 def configs() -> list[type[BaseModel]]:
     return [
         value
-        for value in vars(params).values()
-        if isinstance(value, type) and issubclass(value, params.Config) and value is not params.Config
+        for value in (vars(params) | vars(recipes)).values()
+        if isinstance(value, type) and issubclass(value, config.Config) and value is not config.Config
     ]
 
 
@@ -26,17 +26,19 @@ def columns(page: str, *wanted: int) -> list[tuple[str, ...]]:
 
 
 def test_no_key_has_a_default() -> None:
-    for config in configs():
-        for name, field in config.model_fields.items():
-            assert field.is_required(), f"{config.__name__}.{name}"
+    for section in configs():
+        for name, field in section.model_fields.items():
+            assert field.is_required(), f"{section.__name__}.{name}"
 
 
 def test_every_config_forbids_what_it_does_not_know() -> None:
-    for config in configs():
-        assert config.model_config["frozen"]
-        assert config.model_config["strict"]
+    for section in configs():
+        assert section.model_config["frozen"]
+        assert section.model_config["strict"]
         # A transform's arguments are albumentations' own; it checks them.
-        assert config.model_config["extra"] == ("allow" if config is params.Transform else "forbid"), config
+        assert section.model_config["extra"] == ("allow" if section is recipes.Transform else "forbid"), (
+            section
+        )
 
 
 def test_the_page_is_in_step_with_the_schema(repository: Path, params_yaml: dict[str, Any]) -> None:
@@ -82,7 +84,7 @@ def test_a_fixed_box_has_an_area(box: tuple[float, ...]) -> None:
 
 
 def test_a_transform_keeps_its_arguments() -> None:
-    transform = params.Transform.model_validate({"name": "HorizontalFlip", "p": 0.5})
+    transform = recipes.Transform.model_validate({"name": "HorizontalFlip", "p": 0.5})
     assert transform.name == "HorizontalFlip"
     assert transform.arguments == {"p": 0.5}
 

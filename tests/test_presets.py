@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,7 @@ def test_comments_between_sections_stay(tmp_path: Path, target: Path) -> None:
     target.write_text(text)
     presets.apply(
         "mine",
-        preset(tmp_path, {"evaluate": {"calibration_bins": 7}, "infer": {"views": ["identity"]}}),
+        preset(tmp_path, {"evaluate": {"calibration_bins": 7}, "infer": {"views": [{"kind": "identity"}]}}),
         target,
     )
     after = target.read_text()
@@ -180,3 +181,35 @@ def test_merge_leaves_its_arguments_alone(params_yaml: dict[str, Any]) -> None:
     before = yaml.safe_dump(params_yaml)
     presets.merge(params_yaml, {"train": {"image": {"size": [8, 8]}}})
     assert yaml.safe_dump(params_yaml) == before
+
+
+SYSTEMS = {
+    "s0_effnet_lite0",
+    "s0_effnet_b4",
+    "s0_densenet161_fused",
+    "s1_densenet161_kfold",
+    "s2_swin_large_f1",
+    "s3_effnet_b3_arcface",
+    "s4_inception_three",
+    "s4_effnet_b3_three",
+    "s4_effnet_b3_multilabel",
+    "s4_age_by_gender",
+    "realfaces",
+}
+
+
+def test_every_system_is_shipped(repository: Path) -> None:
+    assert set(presets.available(repository / "presets")) == SYSTEMS
+
+
+def test_a_preset_leaves_nothing_of_the_one_before(repository: Path, target: Path) -> None:
+    """An experiment never starts with another system's params: whatever came before, the result is the same."""
+    clean = yaml.safe_load(target.read_text())
+    systems = {
+        name: yaml.safe_load((repository / "presets" / f"{name}.yaml").read_text())["params"]
+        for name in SYSTEMS
+    }
+    alone = {name: presets.merge(clean, system) for name, system in systems.items()}
+    for before, system in itertools.product(SYSTEMS, SYSTEMS):
+        after = presets.merge(alone[before], systems[system])
+        assert after == alone[system], f"{system} after {before}"

@@ -6,6 +6,8 @@ archive
     many small images in one stored zip
 photos
     which photos there are, their bytes, and work on each that is paid for once
+health
+    which photo files can be read at all
 memo
     results of networks, kept by content
 crew
@@ -24,12 +26,16 @@ grabcut
     OpenCV's GrabCut with a portrait prior
 saliency
     rembg's networks
+masking, masking_pose, masking_looks, masking_portraits
+    drawn masks on photographed faces: where they sit, how they look, one face to seven photos
 contact
     contact sheets
 compose
     crop, matte and background joined
 augment
     training-time changes of the pixels
+backgrounds
+    replacement of the background as augmentation
 reader
     composed photos by manifest row
 """

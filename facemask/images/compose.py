@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facemask import params
+from facemask import recipes
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -19,6 +19,12 @@ def fit(crop: Pixels, size: tuple[int, int]) -> Pixels:
     shrinks = height * width < crop.shape[0] * crop.shape[1]
     resized = cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     return np.asarray(resized, dtype=np.uint8)
+
+
+def composite(photo: Pixels, matte: Pixels, fill: npt.NDArray[np.float32]) -> Pixels:
+    """Lay a photo (H, W, 3) by its matte (H, W) on ``fill``, (3,) or (H, W, 3) in 0..255."""
+    alpha = matte[..., None].astype(np.float32) / 255
+    return np.rint(photo * alpha + fill * (1 - alpha)).astype(np.uint8)
 
 
 def replace_background(photo: Pixels, matte: Pixels, background: str) -> Pixels:
@@ -47,11 +53,10 @@ def replace_background(photo: Pixels, matte: Pixels, background: str) -> Pixels:
             fill = cv2.GaussianBlur(photo, (0, 0), photo.shape[0] / 8).astype(np.float32)
         case _:
             raise ValueError(f"background {background!r} is not one of keep, black, white, mean, blur")
-    alpha = matte[..., None].astype(np.float32) / 255
-    return np.rint(photo * alpha + fill * (1 - alpha)).astype(np.uint8)
+    return composite(photo, matte, fill)
 
 
-def compose(crop: Pixels, matte: Pixels | None, image: params.Image) -> Pixels:
+def compose(crop: Pixels, matte: Pixels | None, image: recipes.Image) -> Pixels:
     """Join a crop with its matte at ``image.size``; without a matte the background stays.
 
     Returns

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, assert_never
 
 import numpy as np
@@ -16,7 +15,7 @@ from facemask import hardware, params
 from facemask.errors import UserError
 from facemask.images import boxes, codec, crew, photos
 from facemask.images.finders import Finder, Sight
-from facemask.records import tables
+from facemask.records import roots, tables
 
 Rows = npt.NDArray[np.float64]
 Choice = Literal["largest", "most_confident", "most_central"]
@@ -83,7 +82,7 @@ def place(
             status, score, faces = finder.status, float(row[4]), len(chosen[key][0].faces)
             box = boxes.written(row[:4])
         elif sight is not None:
-            status, relative = borrowed.box(person)
+            status, relative = borrowed.box(person, roots.dataset(key))
             box = boxes.written(relative * _scale(sight.size))
         if sight is not None:
             around = _around(cfg, finder, status, box, sight.size)
@@ -106,18 +105,24 @@ def _around(
 
 
 class _Borrowed:
-    """Boxes for photos without a face, as fractions of width and height."""
+    """Boxes for photos without a face, as fractions of width and height.
+
+    Nothing is borrowed from another data set: its photos may be framed otherwise.
+    """
 
     def __init__(self, cfg: params.FaceCrop, table: pd.DataFrame, found: Mapping[str, Rows]) -> None:
         people: dict[str, list[Rows]] = defaultdict(list)
+        sets: dict[str, list[Rows]] = defaultdict(list)
         for key, person in zip(table["photo"], table["person"], strict=True):
-            if key in found and person:
-                people[person].append(found[key])
+            if key in found:
+                sets[roots.dataset(key)].append(found[key])
+                if person:
+                    people[person].append(found[key])
         self._fallback = cfg.fallback
         self._people = {person: np.median(some, axis=0) for person, some in people.items()}
-        self._median = np.median(list(found.values()), axis=0) if found else None
+        self._medians = {name: np.median(some, axis=0) for name, some in sets.items()}
 
-    def box(self, person: str) -> tuple[str, Rows]:
+    def box(self, person: str, dataset: str) -> tuple[str, Rows]:
         """Status and box of a photo of ``person``."""
         for source in self._fallback:
             match source:
@@ -125,8 +130,8 @@ class _Borrowed:
                     if person in self._people:
                         return "person", self._people[person]
                 case "median":
-                    if self._median is not None:
-                        return "median", self._median
+                    if dataset in self._medians:
+                        return "median", self._medians[dataset]
                 case _:
                     assert_never(source)
         return "frame", np.array([0.0, 0.0, 1.0, 1.0])
@@ -134,12 +139,12 @@ class _Borrowed:
 
 @dataclass(frozen=True)
 class _Cut:
-    root: Path
+    where: roots.Roots
     size: tuple[int, int]
 
     def __call__(self, some: Sequence[tuple[photos.Photo, boxes.Box]]) -> list[bytes]:
         return [
-            codec.encode_jpeg(boxes.crop(codec.decode(photos.read(self.root, photo)), box, self.size))
+            codec.encode_jpeg(boxes.crop(codec.decode(photos.read(self.where, photo)), box, self.size))
             for photo, box in some
         ]
 
@@ -147,7 +152,7 @@ class _Cut:
 def crops(
     some: Sequence[photos.Photo],
     table: pd.DataFrame,
-    root: Path,
+    where: roots.Roots,
     size: tuple[int, int],
     *,
     workers: int | None = None,
@@ -164,7 +169,7 @@ def crops(
     around: dict[str, boxes.Box] = dict(zip(rows["photo"], zip(*corners, strict=True), strict=True))
     jobs = [(photo, around[photo.key]) for photo in some if photo.key in around]
     chunks = [jobs[start : start + 16] for start in range(0, len(jobs), 16)]
-    made = crew.threads(_Cut(root, size), chunks, workers=workers or hardware.cores())
+    made = crew.threads(_Cut(where, size), chunks, workers=workers or hardware.cores())
     for chunk, images in zip(chunks, made, strict=True):
         for (photo, _), image in zip(chunk, images, strict=True):
             yield photo.key, image

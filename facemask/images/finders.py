@@ -7,7 +7,6 @@ import functools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, assert_never
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy.typing as npt
 
 from facemask import params
 from facemask.images import codec, memo, photos
+from facemask.records.roots import Roots
 
 if TYPE_CHECKING:
     from facemask.images import mtcnn
@@ -143,13 +143,13 @@ def _networks(cfg: params.Mtcnn) -> mtcnn.Networks:
 @dataclass(frozen=True)
 class _Look:
     finder: Finder
-    root: Path
+    where: Roots
 
     def __call__(self, some: Sequence[photos.Photo]) -> list[bytes]:
         pixels: list[Pixels | None] = []
         for photo in some:
             try:
-                pixels.append(codec.decode(photos.read(self.root, photo)))
+                pixels.append(codec.decode(photos.read(self.where, photo)))
             except codec.UnreadableImage:
                 pixels.append(None)
         found = iter(self.finder.find([one for one in pixels if one is not None]))
@@ -169,10 +169,10 @@ def _unpack(data: bytes) -> Sight | None:
 
 
 def survey(
-    finder: Finder, some: Sequence[photos.Photo], root: Path, kept: memo.Memo, *, workers: int | None = None
+    finder: Finder, some: Sequence[photos.Photo], where: Roots, kept: memo.Memo, *, workers: int | None = None
 ) -> Iterator[Sight | None]:
     """Yield what the finder sees in every photo, in order; None for one that cannot be decoded."""
     work = photos.each(
-        _Look(finder, root), some, kept, finder.fingerprint(), workers=workers, preload=finder.preload
+        _Look(finder, where), some, kept, finder.fingerprint(), workers=workers, preload=finder.preload
     )
     return map(_unpack, work)

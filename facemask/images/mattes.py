@@ -17,6 +17,7 @@ import pandas as pd
 
 from facemask import params
 from facemask.images import codec, grabcut, memo, photos
+from facemask.records.roots import Roots
 
 if TYPE_CHECKING:
     from facemask.images import saliency
@@ -138,7 +139,7 @@ def _network(model: str, weights: Path) -> saliency.Network:
 @dataclass(frozen=True)
 class _Separate:
     matting: Matting
-    root: Path
+    where: Roots
 
     def __call__(self, some: Sequence[photos.Photo]) -> list[bytes]:
         cv2.setNumThreads(1)
@@ -146,7 +147,7 @@ class _Separate:
 
     def _one(self, photo: photos.Photo) -> Cutout:
         try:
-            pixels = codec.decode(photos.read(self.root, photo))
+            pixels = codec.decode(photos.read(self.where, photo))
         except codec.UnreadableImage:
             return Cutout("unreadable", 0.0, b"")
         matte = self.matting.matte(pixels)
@@ -169,11 +170,16 @@ def _unpack(data: bytes) -> Cutout:
 
 
 def separate(
-    matting: Matting, some: Sequence[photos.Photo], root: Path, kept: memo.Memo, *, workers: int | None = None
+    matting: Matting,
+    some: Sequence[photos.Photo],
+    where: Roots,
+    kept: memo.Memo,
+    *,
+    workers: int | None = None,
 ) -> Iterator[Cutout]:
     """Yield every photo's matte, in order."""
     work = photos.each(
-        _Separate(matting, root),
+        _Separate(matting, where),
         some,
         kept,
         matting.fingerprint(),

@@ -63,7 +63,23 @@ class Networks:
         list of (N, 5)
             One array a photo: x0, y0, x1, y1 in pixels (may reach outside) and score 0..1, best first.
         """
-        found: list[Rows] = [np.zeros((0, 5))] * len(photos)
+        return [rows[:, :5] for rows in self.landmarks(photos)]
+
+    def landmarks(self, photos: Sequence[Pixels]) -> list[Rows]:
+        """Find all faces, and five points of each.
+
+        Parameters
+        ----------
+        photos
+            (H, W, 3) each, of any sizes.
+
+        Returns
+        -------
+        list of (N, 15)
+            One array a photo: the columns of :meth:`find`, then x and y in pixels of the eye on the left of the
+            photo, the eye on the right, the nose's tip, the left and the right corner of the mouth.
+        """
+        found: list[Rows] = [np.zeros((0, 15))] * len(photos)
         sizes = sorted({photo.shape[:2] for photo in photos})
         with _one_thread(), torch.inference_mode():
             for height, width in sizes:
@@ -114,11 +130,12 @@ class Networks:
         return torch.cat([_square(_shift(rows[:, :4], rows[:, 5:])), rows[:, 4:5]], dim=1), owner
 
     def _finish(self, sums: Tensor, boxes: Tensor, owner: Tensor) -> tuple[Tensor, Tensor]:
-        boxes, owner, (shifts, _, scores) = self._look(2, 48, sums, boxes, owner)
+        boxes, owner, (shifts, points, scores) = self._look(2, 48, sums, boxes, owner)
         passed = scores[:, 1] > self.thresholds[2]
         owner = owner[passed]
-        rows = torch.cat([_shift(boxes[passed, :4], shifts[passed]), scores[passed, 1:2]], dim=1)
-        kept = [place[_nms_of_smaller(rows[place].numpy(), 0.7)] for place in _by_photo(owner)]
+        at = _points(boxes[passed, :4], points[passed])
+        rows = torch.cat([_shift(boxes[passed, :4], shifts[passed]), scores[passed, 1:2], at], dim=1)
+        kept = [place[_nms_of_smaller(rows[place, :5].numpy(), 0.7)] for place in _by_photo(owner)]
         order = torch.cat(kept) if kept else torch.zeros(0, dtype=torch.int64)
         return rows[order], owner[order]
 
@@ -214,6 +231,13 @@ def _shift(boxes: Tensor, shifts: Tensor) -> Tensor:
     return boxes + shifts * sides
 
 
+def _points(boxes: Tensor, shares: Tensor) -> Tensor:
+    """Five points in pixels, x and y in turn (N, 10), given as shares of the boxes: all x, then all y."""
+    x0, y0, x1, y1 = boxes[:, :4, None].unbind(1)
+    x, y = (x1 - x0 + 1) * shares[:, :5] + x0 - 1, (y1 - y0 + 1) * shares[:, 5:] + y0 - 1
+    return torch.stack([x, y], dim=2).flatten(1)
+
+
 def _by_photo(owner: Tensor) -> list[Tensor]:
     return [(owner == place).nonzero()[:, 0] for place in np.unique(owner.numpy())]
 
@@ -237,6 +261,6 @@ def _tidy(rows: npt.NDArray[np.float32]) -> Rows:
     """Round to what is meant (0.01 pixels, score 0.0001) and put the best first."""
     wide = rows.astype(np.float64)
     # Adding zero turns -0.0 into 0.0.
-    tidy = np.column_stack([wide[:, :4].round(2), wide[:, 4].round(4)]) + 0.0
+    tidy = np.column_stack([wide[:, :4].round(2), wide[:, 4].round(4), wide[:, 5:].round(2)]) + 0.0
     order = sorted(range(len(tidy)), key=lambda row: (-tidy[row, 4], *tidy[row, :4]))
     return tidy[order]

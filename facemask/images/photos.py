@@ -12,35 +12,42 @@ import pandas as pd
 from facemask import hardware
 from facemask.errors import UserError
 from facemask.images import crew, memo
-from facemask.records import tables
+from facemask.records import roots, tables
 
 EVAL_KIND = "eval"
+EXTRA_KIND = "extra"
+UNLABELLED_KIND = "unlabelled"
 _COLUMNS = ["photo", "person", "kind", "sha256", "status"]
 
 
 class Photo(NamedTuple):
-    """A photo's key (its path below the data root) and the SHA-256 of its bytes."""
+    """A photo's key (see :mod:`facemask.records.roots`) and the SHA-256 of its bytes."""
 
     key: str
     sha256: str
 
 
 def listed(labels: Path) -> pd.DataFrame:
-    """Read ``labels.csv`` and below it ``eval.csv`` of the folder ``labels``.
+    """Read ``labels.csv`` and below it ``eval.csv``, ``extra.csv`` and ``unlabelled.csv`` of the folder ``labels``.
 
     Returns
     -------
     pandas.DataFrame
-        ``photo``, ``person`` (empty for eval photos), ``kind`` (``eval`` for them), ``sha256``, ``status``.
+        ``photo``, ``person`` (empty for photos without labels), ``kind`` (``eval``, ``extra`` or ``unlabelled``
+        for those that are not of the main data set's people), ``sha256``, ``status``.
 
     Raises
     ------
     UserError
         If a file is missing or damaged.
     """
-    train = tables.read(labels / "labels.csv", tables.LABELS)
-    evaluation = tables.read(labels / "eval.csv", tables.EVAL).assign(person="", kind=EVAL_KIND)
-    return pd.concat([train[_COLUMNS], evaluation[_COLUMNS]], ignore_index=True)
+    parts = [
+        tables.read(labels / "labels.csv", tables.LABELS),
+        tables.read(labels / "eval.csv", tables.EVAL).assign(person="", kind=EVAL_KIND),
+        tables.read(labels / "extra.csv", tables.EXTRA).assign(kind=EXTRA_KIND),
+        tables.read(labels / "unlabelled.csv", tables.UNLABELLED).assign(person="", kind=UNLABELLED_KIND),
+    ]
+    return pd.concat([part[_COLUMNS] for part in parts], ignore_index=True)
 
 
 def readable(table: pd.DataFrame, suffix: str = "") -> list[Photo]:
@@ -51,12 +58,13 @@ def readable(table: pd.DataFrame, suffix: str = "") -> list[Photo]:
 
 
 def short(key: str) -> str:
-    """Return what tells a photo's person: the folder's id, or the eval photo's own name."""
-    folder = Path(key).parent.name
-    return folder.split("_")[0] if folder != "images" else Path(key).stem[:8]
+    """Return what tells a photo's person: the folder's id, or the name of a photo without labels."""
+    path = Path(key)
+    labelled = path.parts[-4:-2] == ("train", "images")
+    return path.parent.name.split("_")[0] if labelled else path.stem[:8]
 
 
-def read(root: Path, photo: Photo) -> bytes:
+def read(where: roots.Roots, photo: Photo) -> bytes:
     """Read a photo's bytes.
 
     Raises
@@ -64,7 +72,7 @@ def read(root: Path, photo: Photo) -> bytes:
     UserError
         If the file is gone, or is not the one that was indexed.
     """
-    path = root / photo.key
+    path = where.path(photo.key)
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from facemask import hardware, params
+from facemask import hardware, recipes
 from facemask.errors import UserError
 from facemask.images import archive, codec
 from facemask.images.boxes import crop
-from facemask.images.compose import compose
+from facemask.images.compose import compose, fit
 
+T = TypeVar("T")
 Photos = npt.NDArray[np.uint8]
 
 
@@ -46,15 +47,16 @@ class Reader:
     faces
         Folder with ``crops.zip``.
     mattes
-        Folder with ``mattes.zip``; opened only if a background is to be replaced.
+        Folder with ``mattes.zip``; opened only if a background is to be replaced or mattes are asked for.
     image
         Size and background.
     """
 
-    def __init__(self, faces: Path, mattes: Path, image: params.Image) -> None:
+    def __init__(self, faces: Path, mattes: Path, image: recipes.Image) -> None:
         self.image = image
         self._crops = archive.Reader(faces / "crops.zip")
-        self._mattes = archive.Reader(mattes / "mattes.zip") if image.background != "keep" else None
+        self._where = mattes / "mattes.zip"
+        self._mattes = archive.Reader(self._where) if image.background != "keep" else None
 
     def read(self, row: Row) -> Photos:
         """Return (height, width, 3) uint8.
@@ -64,27 +66,56 @@ class Reader:
         UserError
             If the archives and the manifest are out of step.
         """
-        try:
-            photo = codec.decode(self._crops.read(f"{row.photo}.jpg"))
-            matte = None
-            if self._mattes is not None and row.matte:
-                whole = codec.decode_matte(self._mattes.read(f"{row.photo}.png"))
-                matte = crop(whole, row.box, photo.shape[:2])
-        except KeyError as error:
-            raise UserError(
-                f"{error.args[0]} is in the manifest but not in the archive: run `dvc repro` to bring them in step"
-            ) from None
-        return compose(photo, matte, self.image)
+        return compose(*self._stored(row), self.image)
 
     def stream(self, wanted: Sequence[Row], chunk: int) -> Iterator[Photos]:
         """Yield (<= chunk, height, width, 3) arrays in order, decoding ahead in threads."""
-        parts = [wanted[start : start + chunk] for start in range(0, len(wanted), chunk)]
-        # OpenCV's own threads would fight with these over the same cores.
-        cv2.setNumThreads(1)
-        with ThreadPoolExecutor(hardware.cores()) as pool:
-            ahead = [pool.map(self.read, part) for part in parts[:2]]
-            for k in range(len(parts)):
-                if k + 2 < len(parts):
-                    ahead.append(pool.map(self.read, parts[k + 2]))
-                yield np.stack(list(ahead[k]))
-                ahead[k] = iter(())
+        for photos in _ahead(self.read, wanted, chunk):
+            yield np.stack(photos)
+
+    def stream_with_mattes(self, wanted: Sequence[Row], chunk: int) -> Iterator[tuple[Photos, Photos]]:
+        """Yield photos as :meth:`stream` does, and beside them their mattes (<= chunk, height, width).
+
+        Mattes are cut and resized as their photos are; a photo without one is all person, 255.
+        """
+        if self._mattes is None:
+            self._mattes = archive.Reader(self._where)
+        for pairs in _ahead(self._with_matte, wanted, chunk):
+            photos, mattes = zip(*pairs, strict=True)
+            yield np.stack(photos), np.stack(mattes)
+
+    def _with_matte(self, row: Row) -> tuple[Photos, Photos]:
+        photo, matte = self._stored(row)
+        size = self.image.size
+        return compose(photo, matte, self.image), np.full(size, 255, np.uint8) if matte is None else fit(
+            matte, size
+        )
+
+    def _stored(self, row: Row) -> tuple[Photos, Photos | None]:
+        """Return the crop and, where one is stored and wanted, its matte of the same size."""
+        photo = codec.decode(_entry(self._crops, f"{row.photo}.jpg"))
+        if self._mattes is None or not row.matte:
+            return photo, None
+        whole = codec.decode_matte(_entry(self._mattes, f"{row.photo}.png"))
+        return photo, crop(whole, row.box, photo.shape[:2])
+
+
+def _entry(stored: archive.Reader, name: str) -> bytes:
+    if name not in stored.names:
+        raise UserError(
+            f"{stored.path}: the manifest's {name} is missing: run `dvc repro` to bring them in step"
+        )
+    return stored.read(name)
+
+
+def _ahead(read: Callable[[Row], T], wanted: Sequence[Row], chunk: int) -> Iterator[list[T]]:
+    parts = [wanted[start : start + chunk] for start in range(0, len(wanted), chunk)]
+    # OpenCV's own threads would fight with these over the same cores.
+    cv2.setNumThreads(1)
+    with ThreadPoolExecutor(hardware.cores()) as pool:
+        ahead = [pool.map(read, part) for part in parts[:2]]
+        for k in range(len(parts)):
+            if k + 2 < len(parts):
+                ahead.append(pool.map(read, parts[k + 2]))
+            yield list(ahead[k])
+            ahead[k] = iter(())

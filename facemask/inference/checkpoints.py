@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from facemask import files, params
+from facemask import files, recipes
 from facemask.errors import UserError
 from facemask.learning.classifier import Classifier
 from facemask.records import classes
@@ -38,7 +38,7 @@ class Checkpoint:
     """
 
     model: Classifier
-    recipe: params.Recipe
+    recipe: recipes.Recipe
     prior: npt.NDArray[np.float64]
 
 
@@ -69,9 +69,10 @@ def load(folder: Path) -> Checkpoint:
     """
     try:
         content = json.loads((folder / "model.json").read_text())
-        recipe = params.Recipe.model_validate_json(json.dumps(content["recipe"]))
+        recipe = recipes.Recipe.model_validate_json(json.dumps(content["recipe"]))
         prior = np.asarray(content["prior"], dtype=np.float64)
-        model = Classifier(recipe, pretrained=False)
+        refitted = not isinstance(recipe.refit, recipes.Nothing)
+        model = Classifier(recipe, pretrained=False, refitted=refitted)
         model.load_state_dict(load_file(folder / "weights.safetensors"))
     except FileNotFoundError as error:
         raise UserError(

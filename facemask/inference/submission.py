@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,13 @@ from facemask.errors import UserError
 from facemask.records import classes, tables
 
 
-def write(folder: Path, image_ids: pd.Series[str], table: npt.NDArray[np.float64]) -> None:
+def write(folder: Path, image_ids: pd.Series[str], table: npt.NDArray[np.float64]) -> str:
     """Write ``submission.csv`` (ImageID, ans) and ``probabilities.csv`` in the order of ``image_ids``.
+
+    Returns
+    -------
+    str
+        SHA-256 of ``submission.csv``: equal answers have equal ones, whatever their probabilities.
 
     Raises
     ------
@@ -35,3 +41,4 @@ def write(folder: Path, image_ids: pd.Series[str], table: npt.NDArray[np.float64
     tables.write(
         folder / "probabilities.csv", pd.concat([ids, probabilities], axis=1), tables.EVAL_PROBABILITIES
     )
+    return hashlib.sha256((folder / "submission.csv").read_bytes()).hexdigest()

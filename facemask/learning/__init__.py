@@ -1,15 +1,29 @@
 """Networks.
 
+sides
+    a fold's photos out of the manifest
 pixels
-    decoded photos of the manifest, once, as bytes
+    decoded photos, once, as bytes
 batches
     which rows make a batch, in which order, augmented how
-backbones, heads, losses, optimisers, schedules
-    the parts, each made by ``build`` from its section of the params
+mixing
+    mixup and cutmix
+backbones, facenet, pooling
+    photos in, features out
+heads, ages
+    features in, logits and an (N, 18) table out
 classifier
-    backbone and head: photos in, an (N, 18) probability table out
-task
-    the training loop's steps (Lightning)
+    backbones and head
+losses, weighting
+    what is lowered; class weights and frequencies
+optimisers, schedules, clipping, averaging, freezing
+    how the weights move
+task, curves
+    the training loop's steps (Lightning), and what it tells
 fit
     train one fold
+pseudo, refitting
+    self-training on unlabelled photos; a logistic regression in place of the head
+rates
+    learning-rate finder
 """

@@ -1,25 +1,22 @@
-"""timm backbones: from scratch, from the hub, or from a local file."""
+"""Backbones: timm's and facenet-pytorch's, from scratch, from the net, or from a local file."""
 
 from __future__ import annotations
 
 import difflib
-import hashlib
-import pickle
 from pathlib import Path
 from typing import Any, assert_never
 
 import huggingface_hub
-import requests
 import timm
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
-from facemask import params
+from facemask import recipes
 from facemask.errors import UserError
+from facemask.learning import facenet, pooling, weights
 
 
-def build(cfg: params.Backbone, size: tuple[int, int], *, pretrained: bool = True) -> nn.Module:
+def build(cfg: recipes.Backbone, size: tuple[int, int], *, pretrained: bool = True) -> nn.Module:
     """Make the backbone without a classifier: (N, 3, H, W) in, (N, D) out.
 
     Parameters
@@ -34,27 +31,13 @@ def build(cfg: params.Backbone, size: tuple[int, int], *, pretrained: bool = Tru
     UserError
         If there is no such network, an option is refused, or the weights cannot be had.
     """
-    if not timm.is_model(cfg.name):
-        base = cfg.name.split(".")[0]
-        near = difflib.get_close_matches(base, timm.list_models(), n=3, cutoff=0.5)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise UserError(f"train.backbone.name: timm has no network {cfg.name!r}{hint}")
-    options: dict[str, Any] = dict(cfg.options)
-    known = timm.get_pretrained_cfg(cfg.name, allow_unregistered=True)
-    if known is not None and known.fixed_input_size:
-        options.setdefault("img_size", size)
-    if not pretrained:
-        return _create(cfg.name, options)
-    match cfg.weights:
-        case params.Scratch():
-            return _create(cfg.name, options)
-        case params.Hub():
-            _require_hub(cfg.name)
-            return _create(cfg.name, options | {"pretrained": True})
-        case params.WeightsFile():
-            return _from_file(cfg.name, options, cfg.weights)
+    match cfg:
+        case recipes.FaceNet():
+            return facenet.build(cfg, pretrained=pretrained)
+        case recipes.Timm():
+            return _timm(cfg, size, pretrained=pretrained)
         case _:
-            assert_never(cfg.weights)
+            assert_never(cfg)
 
 
 def features(backbone: nn.Module, size: tuple[int, int]) -> int:
@@ -65,6 +48,16 @@ def features(backbone: nn.Module, size: tuple[int, int]) -> int:
     UserError
         If it takes no photos of that size, or does not make one vector of each.
     """
+    found = _shape(backbone, size)
+    if len(found) != 2:
+        raise UserError(
+            f"train.backbone: gives features of shape {found}, not one vector a photo; remove global_pool"
+        )
+    return found[1]
+
+
+def _shape(backbone: nn.Module, size: tuple[int, int]) -> tuple[int, ...]:
+    """Shape of what ``backbone`` makes of one photo."""
     training = backbone.training
     try:
         with torch.inference_mode():
@@ -73,12 +66,59 @@ def features(backbone: nn.Module, size: tuple[int, int]) -> int:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"train.image.size: {list(size)} does not suit train.backbone: {reason}") from None
     backbone.train(training)
-    if len(found) != 2:
-        shape = tuple(found)
+    return tuple(found)
+
+
+def _timm(cfg: recipes.Timm, size: tuple[int, int], *, pretrained: bool) -> nn.Module:
+    if not timm.is_model(cfg.name):
+        base = cfg.name.split(".")[0]
+        near = difflib.get_close_matches(base, timm.list_models(), n=3, cutoff=0.5)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise UserError(f"train.backbone.name: timm has no network {cfg.name!r}{hint}")
+    options: dict[str, Any] = dict(cfg.options)
+    known = timm.get_pretrained_cfg(cfg.name, allow_unregistered=True)
+    if known is not None and known.fixed_input_size:
+        options.setdefault("img_size", size)
+    match cfg.pool:
+        case recipes.NativePool():
+            return _network(cfg, options, pretrained=pretrained)
+        case recipes.Gem():
+            return _with_gem(cfg, cfg.pool, options, size, pretrained=pretrained)
+        case _:
+            assert_never(cfg.pool)
+
+
+def _with_gem(
+    cfg: recipes.Timm, pool: recipes.Gem, options: dict[str, Any], size: tuple[int, int], *, pretrained: bool
+) -> nn.Module:
+    if "global_pool" in options:
         raise UserError(
-            f"train.backbone: gives features of shape {shape}, not one vector a photo; remove global_pool"
+            "train.backbone.options: global_pool is in the way of pool: gem; remove one of the two"
         )
-    return int(found[1])
+    network = _network(cfg, options | {"global_pool": ""}, pretrained=pretrained)
+    shape = _shape(network, size)
+    if len(shape) != 4:
+        raise UserError(
+            f"train.backbone.pool: {cfg.name} gives features of shape {shape}, not a map of height and width to pool; "
+            "use {kind: native} or a convolutional network"
+        )
+    pooling.attach(network, pool)
+    return network
+
+
+def _network(cfg: recipes.Timm, options: dict[str, Any], *, pretrained: bool) -> nn.Module:
+    if not pretrained:
+        return _create(cfg.name, options)
+    match cfg.weights:
+        case recipes.Scratch():
+            return _create(cfg.name, options)
+        case recipes.Hub():
+            _require_hub(cfg.name)
+            return _create(cfg.name, options | {"pretrained": True})
+        case recipes.WeightsFile():
+            return _from_file(cfg.name, options, cfg.weights)
+        case _:
+            assert_never(cfg.weights)
 
 
 def _create(name: str, options: dict[str, Any]) -> nn.Module:
@@ -90,17 +130,8 @@ def _create(name: str, options: dict[str, Any]) -> nn.Module:
         ) from None
 
 
-def _from_file(name: str, options: dict[str, Any], weights: params.WeightsFile) -> nn.Module:
-    path = Path(weights.path)
-    if not path.is_file():
-        raise UserError(
-            f"train.backbone.weights.path: no file {path}; put the weights of {name} there or name another file"
-        )
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != weights.sha256:
-        raise UserError(
-            f"train.backbone.weights.sha256: {path} has {found}, not {weights.sha256}; correct one of the two"
-        )
+def _from_file(name: str, options: dict[str, Any], cfg: recipes.WeightsFile) -> nn.Module:
+    path = weights.checked(cfg, name)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         random = _create(name, options).state_dict()
@@ -110,8 +141,8 @@ def _from_file(name: str, options: dict[str, Any], weights: params.WeightsFile) 
             model = timm.create_model(
                 name, num_classes=0, pretrained=True, pretrained_cfg_overlay=overlay, **options
             )
-        except (RuntimeError, pickle.UnpicklingError, SafetensorError) as error:
-            reason = " ".join(str(error).split())[:200]
+        except weights.BROKEN as error:
+            reason = " ".join(repr(error).split())[:200]
             raise UserError(
                 f"train.backbone.weights.path: {path} does not hold the weights of {name}: {reason}"
             ) from None
@@ -150,12 +181,8 @@ def _require_hub(name: str) -> None:
         if (Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name).is_file():
             return
         endpoint = url
-    try:
-        if not huggingface_hub.constants.HF_HUB_OFFLINE:
-            requests.head(endpoint, timeout=5, allow_redirects=True)
-            return
-    except requests.RequestException:
-        pass
+    if not huggingface_hub.constants.HF_HUB_OFFLINE and weights.reachable(endpoint):
+        return
     raise UserError(
         f"train.backbone.weights: the weights of {name} are not on this machine and the hub cannot be reached; fetch "
         f"model.safetensors of {source} where there is a network, put it under models/pretrained/ and set "

@@ -1,9 +1,10 @@
-"""Which rows make a batch, in which order, augmented how: a function of the seed, the epoch and the place alone."""
+"""Which rows make a batch, in which order, changed how: a function of the seed, the epoch and the place alone."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,24 +12,84 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from facemask import hardware
+from facemask import hardware, recipes
 from facemask.images.augment import Augmentation
+from facemask.images.backgrounds import Backgrounds
 from facemask.learning.pixels import Pixels
+
+T = TypeVar("T")
+Integers = npt.NDArray[np.int64]
+Weights = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a fold.
+
+    Attributes
+    ----------
+    pixels
+        (N, height, width, 3) uint8.
+    targets
+        (N,) classes that the trainer is told, on the training bands.
+    ages
+        (N,) years.
+    labels
+        (N,) official classes.
+    repeats
+        (N,) how often each photo is seen in one epoch.
+    mattes
+        (N, height, width) uint8, 255 for person; None if no background is swapped.
+    """
+
+    pixels: Pixels
+    targets: Integers
+    ages: Integers
+    labels: Integers
+    repeats: Integers
+    mattes: Pixels | None = None
 
 
 class Ticket(NamedTuple):
     """What a loader worker is told of one batch."""
 
-    rows: npt.NDArray[np.int64]
-    seeds: npt.NDArray[np.int64]
+    rows: Integers
+    seeds: Integers
 
 
 class Batch(NamedTuple):
-    """Photos (N, H, W, 3) uint8, what the trainer is told (N,), and the official classes (N,)."""
+    """Photos (N, H, W, 3) uint8, what the trainer is told (N,), ages in years (N,), official classes (N,)."""
 
     photos: Tensor
     targets: Tensor
+    ages: Tensor
     labels: Tensor
+
+
+class Pair(NamedTuple):
+    """The same unlabelled photos as they are and augmented, each (N, H, W, 3) uint8."""
+
+    plain: Tensor
+    strong: Tensor
+
+
+def sampler_weights(
+    cfg: recipes.Shuffle | recipes.Weighted, targets: Integers, repeats: Integers
+) -> Weights | None:
+    """Return each row's chance to be drawn, or None where the sampler only shuffles.
+
+    A row's chance is its ``repeats`` over (draws of its class) ** ``power``, so that with ``power`` 1 all classes are
+    drawn equally often, and rows with 0 repeats never.
+
+    Returns
+    -------
+    (rows,) float64 that sum to 1, or None
+    """
+    if isinstance(cfg, recipes.Shuffle):
+        return None
+    counts = np.bincount(targets, weights=repeats)
+    chances = repeats / np.maximum(counts[targets], 1) ** cfg.power
+    return np.asarray(chances / chances.sum(), dtype=np.float64)
 
 
 class Order(Sampler[Ticket]):
@@ -43,23 +104,29 @@ class Order(Sampler[Ticket]):
         and none is too small for batch normalisation.
     shuffle
         False keeps the rows in order and gives every row the seed 0.
+    weights
+        (rows,) chances that sum to 1: the epoch is then as many draws as ``repeats`` has in all, with replacement.
+        Needs ``shuffle``.
     rank, world
         This process's share: every ``world``-th photo of each batch from ``rank`` on.
     """
 
     def __init__(
         self,
-        repeats: npt.NDArray[np.int64],
+        repeats: Integers,
         *,
         batch_size: int,
         seed: int,
         shuffle: bool,
+        weights: Weights | None = None,
         rank: int = 0,
         world: int = 1,
     ) -> None:
+        if weights is not None and not shuffle:
+            raise ValueError("weights draw at random: they need shuffle")
         self.rows = np.repeat(np.arange(len(repeats)), repeats)
         self.batches = -(-len(self.rows) // batch_size)
-        self.seed, self.shuffle, self.rank, self.world = seed, shuffle, rank, world
+        self.seed, self.shuffle, self.weights, self.rank, self.world = seed, shuffle, weights, rank, world
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -73,50 +140,126 @@ class Order(Sampler[Ticket]):
         rows, seeds = self.rows, np.zeros(len(self.rows), np.int64)
         if self.shuffle:
             generator = np.random.default_rng([self.seed, self.epoch])
-            rows = generator.permutation(rows)
+            if self.weights is None:
+                rows = generator.permutation(rows)
+            else:
+                rows = generator.choice(len(self.weights), len(rows), p=self.weights)
             seeds = generator.integers(0, 2**32, len(rows))
         for part in np.array_split(np.arange(len(rows)), self.batches):
             mine = part[self.rank :: self.world]
             yield Ticket(rows[mine], seeds[mine])
 
 
+class Endless(Sampler[Ticket]):
+    """Tickets out of endless passes over all rows, each pass in a new order; an epoch goes on where the last ended.
+
+    Parameters
+    ----------
+    rows
+        How many rows there are.
+    batches
+        Tickets an epoch.
+    batch_size
+        Rows a ticket over all devices, always as many.
+    rank, world
+        As in :class:`Order`.
+    """
+
+    def __init__(
+        self, rows: int, *, batches: int, batch_size: int, seed: int, rank: int = 0, world: int = 1
+    ) -> None:
+        if rows < 1:
+            raise ValueError("there is no row to draw")
+        self.rows, self.batches, self.batch_size = rows, batches, batch_size
+        self.seed, self.rank, self.world = seed, rank, world
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return self.batches
+
+    def set_epoch(self, epoch: int) -> None:
+        """Make the next iteration that of ``epoch``; Lightning calls it at every epoch's start."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[Ticket]:
+        wanted = self.batches * self.batch_size
+        first, start = divmod(self.epoch * wanted, self.rows)
+        passes = -(-(start + wanted) // self.rows)
+        # The last word keeps these draws apart from those of Order with the same seed.
+        orders = [
+            np.random.default_rng([self.seed, first + k, 1]).permutation(self.rows) for k in range(passes)
+        ]
+        rows = np.concatenate(orders)[start : start + wanted]
+        seeds = np.random.default_rng([self.seed, self.epoch, 2]).integers(0, 2**32, wanted)
+        for place in range(0, wanted, self.batch_size):
+            mine = slice(place + self.rank, place + self.batch_size, self.world)
+            yield Ticket(rows[mine], seeds[mine])
+
+
 class Batches(Dataset[Batch]):
-    """Batches by ticket.
+    """Labelled batches by ticket.
+
+    Parameters
+    ----------
+    side
+        Photos and what is known of them.
+    augmentation
+        None for validation.
+    backgrounds
+        Of this side's photos; applied before the augmentation. Needs the side's mattes.
+    """
+
+    def __init__(
+        self, side: Side, augmentation: Augmentation | None, backgrounds: Backgrounds | None = None
+    ) -> None:
+        self.pixels, self.augmentation = side.pixels, augmentation
+        self._swap: tuple[Backgrounds, Pixels] | None = None
+        if backgrounds is not None:
+            if side.mattes is None:
+                raise ValueError("backgrounds cannot be replaced on a side without mattes")
+            self._swap = backgrounds, side.mattes
+        self.targets, self.ages = torch.tensor(side.targets), torch.tensor(side.ages)
+        self.labels = torch.tensor(side.labels)
+
+    def __getitem__(self, ticket: Ticket) -> Batch:
+        photos = self.pixels[ticket.rows]
+        seeds = ticket.seeds.tolist()
+        if self._swap is not None:
+            backgrounds, mattes = self._swap
+            for k, (row, seed) in enumerate(zip(ticket.rows.tolist(), seeds, strict=True)):
+                photos[k] = backgrounds(row, mattes[row], seed)
+        if self.augmentation is not None:
+            for k, seed in enumerate(seeds):
+                photos[k] = self.augmentation(photos[k], seed)
+        rows = torch.from_numpy(ticket.rows)
+        return Batch(torch.from_numpy(photos), self.targets[rows], self.ages[rows], self.labels[rows])
+
+
+class Pairs(Dataset[Pair]):
+    """Unlabelled photos by ticket, plain and augmented.
 
     Parameters
     ----------
     pixels
         Decoded photos, row by row.
-    targets, labels
-        (rows,) classes 0..17: those that the trainer is told, and the official ones.
-    augmentation
-        None for validation.
     """
 
-    def __init__(
-        self,
-        pixels: Pixels,
-        targets: npt.NDArray[np.int64],
-        labels: npt.NDArray[np.int64],
-        augmentation: Augmentation | None,
-    ) -> None:
+    def __init__(self, pixels: Pixels, augmentation: Augmentation) -> None:
         self.pixels, self.augmentation = pixels, augmentation
-        self.targets, self.labels = torch.tensor(targets), torch.tensor(labels)
 
-    def __getitem__(self, ticket: Ticket) -> Batch:
-        photos = self.pixels[ticket.rows]
-        if self.augmentation is not None:
-            for k, seed in enumerate(ticket.seeds.tolist()):
-                photos[k] = self.augmentation(photos[k], seed)
-        rows = torch.from_numpy(ticket.rows)
-        return Batch(torch.from_numpy(photos), self.targets[rows], self.labels[rows])
+    def __getitem__(self, ticket: Ticket) -> Pair:
+        plain = self.pixels[ticket.rows]
+        strong = plain.copy()
+        for k, seed in enumerate(ticket.seeds.tolist()):
+            strong[k] = self.augmentation(strong[k], seed)
+        return Pair(torch.from_numpy(plain), torch.from_numpy(strong))
 
 
-def loader(batches: Batches, order: Order) -> DataLoader[Batch]:
-    """Iterate ``batches`` in ``order``, ahead of the training loop where the machine has cores for it."""
+def loader(photos: Dataset[T], order: Order | Endless) -> DataLoader[T]:
+    """Iterate ``photos`` in ``order``, ahead of the training loop where the machine has cores for it."""
     workers = hardware.loader_workers()
     return DataLoader(
-        batches,
+        photos,
         sampler=order,
         batch_size=None,
         num_workers=workers,

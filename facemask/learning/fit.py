@@ -5,56 +5,32 @@ from __future__ import annotations
 import logging
 import sys
 import tempfile
-import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import lightning as L
-import numpy as np
-import numpy.typing as npt
 import torch
-from dvclive.live import Live
-from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
-from torch.utils.data import DataLoader
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.utilities.combined_loader import CombinedLoader
 
-from facemask import hardware, params
+from facemask import hardware, recipes
 from facemask.errors import UserError
 from facemask.images.augment import Augmentation
-from facemask.learning.batches import Batch, Batches, Order, loader
+from facemask.images.backgrounds import Backgrounds
+from facemask.learning import averaging, freezing, pseudo, refitting
+from facemask.learning.batches import Batches, Endless, Order, Pairs, Side, loader, sampler_weights
 from facemask.learning.classifier import Classifier
+from facemask.learning.curves import MONITOR, Curves, Lines
 from facemask.learning.pixels import Pixels
 from facemask.learning.task import Task
 
-MONITOR = "val/macro_f1"
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "32": "32-true",
     "bf16": "bf16-mixed",
     "16": "16-mixed",
 }
-
-
-@dataclass(frozen=True)
-class Side:
-    """One side of a fold.
-
-    Attributes
-    ----------
-    pixels
-        (N, height, width, 3) uint8.
-    targets
-        (N,) classes that the trainer is told, on the training bands.
-    labels
-        (N,) official classes.
-    repeats
-        (N,) how often each photo is seen in one epoch.
-    """
-
-    pixels: Pixels
-    targets: npt.NDArray[np.int64]
-    labels: npt.NDArray[np.int64]
-    repeats: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -66,67 +42,38 @@ class Fitted:
     macro_f1: float
 
 
-class Lines(Callback):
-    """One line an epoch: scores, rate, time left."""
+class Share(NamedTuple):
+    """Which of several training processes this one is, and how many there are."""
 
-    def __init__(self, photos: int) -> None:
-        self.photos = photos
-        self.start = 0.0
-
-    def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """Start the clock."""
-        self.start = time.monotonic()
-
-    def on_validation_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """Tell the epoch."""
-        if trainer.sanity_checking or not trainer.is_global_zero or trainer.max_epochs is None:
-            return
-        done, scores = trainer.current_epoch + 1, trainer.callback_metrics
-        taken = time.monotonic() - self.start
-        left = taken / done * (trainer.max_epochs - done)
-        task.print(
-            f"epoch {done:>3}/{trainer.max_epochs}  loss {scores['train/loss']:.3f} / {scores['val/loss']:.3f}  "
-            f"macro-F1 {scores[MONITOR]:.3f}  {self.photos * done / taken:.0f} photos/s  {left:.0f} s left",
-            flush=True,
-        )
+    rank: int
+    world: int
 
 
-class Curves(Callback):
-    """Metrics and learning curves by DVCLive, one point an epoch.
+@dataclass(frozen=True)
+class Session:
+    """What a training needs beside its recipe and photos: the seed and DVCLive's folder."""
 
-    DVCLive's own Lightning logger inspects the call stack at every call, which takes longer than a small epoch.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.live: Live | None = None
-
-    def on_fit_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """Open the folder, in the first process only."""
-        if trainer.is_global_zero:
-            self.live = Live(str(self.folder), save_dvc_exp=False, dvcyaml=None, report=None)
-
-    def on_validation_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """Add the epoch."""
-        if self.live is None or trainer.sanity_checking:
-            return
-        for name, value in sorted(trainer.callback_metrics.items()):
-            self.live.log_metric(name, float(value))
-        self.live.next_step()  # type: ignore[no-untyped-call]
-
-    def on_fit_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """Close the folder."""
-        if self.live is not None:
-            self.live.end()  # type: ignore[no-untyped-call]
+    seed: int
+    live: Path
 
 
-def fit(recipe: params.Recipe, train: Side, val: Side, *, seed: int, live: Path) -> Fitted | None:
+def fit(
+    recipe: recipes.Recipe,
+    train: Side,
+    val: Side,
+    *,
+    seed: int,
+    live: Path,
+    unlabelled: Pixels | None = None,
+) -> Fitted | None:
     """Train on ``train``, choose the epoch with the best macro-F1 on ``val``.
 
     Parameters
     ----------
     live
-        Folder for DVCLive's metrics and plots.
+        Folder for DVCLive's metrics and plots; of several rounds of self-training, those of the last.
+    unlabelled
+        (N, height, width, 3) uint8, for ``recipe.unlabelled``.
 
     Returns
     -------
@@ -143,66 +90,147 @@ def fit(recipe: params.Recipe, train: Side, val: Side, *, seed: int, live: Path)
             raise UserError(
                 f"no photo is left on the {name} side: check build_manifest and data/fix_labels/quarantine.csv"
             )
+    if not isinstance(recipe.unlabelled, recipes.Nothing) and (unlabelled is None or not len(unlabelled)):
+        raise UserError(
+            f"train.unlabelled.source is {recipe.unlabelled.source}, but there are no such photos: "
+            "see data.root (eval/) and data.extra (*/unlabelled/)"
+        )
     # Its notes on devices and products are no news of this training.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    L.seed_everything(seed, workers=False, verbose=False)
     torch.set_float32_matmul_precision("high")
-    model = Classifier(recipe)
+    session = Session(seed, live)
+    fitted, first = _train(recipe, train, val, session, unlabelled)
+    if isinstance(recipe.unlabelled, recipes.SelfTraining):
+        assert unlabelled is not None
+        for turn in range(recipe.unlabelled.rounds):
+            # Every round's teacher is this fold's own: it never saw the people of the validation side.
+            table = pseudo.predict(fitted.model, unlabelled, recipe.batch_size)
+            chosen = pseudo.choose(recipe.unlabelled, table)
+            sys.stdout.write(
+                f"round {turn + 1}: {len(chosen)} of {len(unlabelled)} unlabelled photos labelled\n"
+            )
+            if not len(chosen):
+                break
+            fitted, first = _train(recipe, pseudo.join(train, unlabelled, chosen, table), val, session, None)
+    if isinstance(recipe.refit, recipes.RefitLogistic):
+        refitting.logistic(recipe.refit, fitted.model, train, batch_size=recipe.batch_size, seed=seed)
+        score = refitting.macro_f1(fitted.model, val, recipe.batch_size)
+        fitted = Fitted(fitted.model, fitted.epoch, score)
+    return fitted if first else None
+
+
+def trainer(
+    recipe: recipes.Recipe, callbacks: list[Callback], *, epochs: int, root: str | None = None
+) -> L.Trainer:
+    """Lightning's trainer for this machine, or for one of the processes that torchrun or SLURM started."""
     gpu = torch.cuda.is_available()
+    devices, machines = hardware.processes()
+    frozen = isinstance(recipe.freeze, (recipes.HeadOnly, recipes.Gradual))
+    split = devices * machines > 1 if isinstance(devices, int) else gpu and torch.cuda.device_count() > 1
+    return L.Trainer(
+        accelerator="auto",
+        devices=devices,
+        num_nodes=machines,
+        # Weights that get no gradient in some epochs would otherwise hang the exchange between processes.
+        strategy="ddp_find_unused_parameters_true" if frozen and split else "auto",
+        sync_batchnorm=gpu,
+        max_epochs=epochs,
+        precision=PRECISIONS[recipe.precision if gpu else "32"],
+        accumulate_grad_batches=recipe.accumulate,
+        logger=False,
+        callbacks=callbacks,
+        enable_checkpointing=bool(callbacks),
+        default_root_dir=root,
+        num_sanity_val_steps=0,
+        enable_progress_bar=sys.stderr.isatty(),
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        benchmark=gpu,
+    )
+
+
+def loaders(
+    recipe: recipes.Recipe, train: Side, unlabelled: Pixels | None, *, seed: int, share: Share
+) -> tuple[Any, int]:
+    """Training batches, with unlabelled ones beside them for UDA, and their number an epoch."""
+    augmentation = Augmentation(recipe.augment, recipe.image.size)
+    swap = recipe.swap
+    backgrounds = Backgrounds(swap, train.pixels) if isinstance(swap, recipes.Swap) else None
+    weights = sampler_weights(recipe.sampler, train.targets, train.repeats)
+    order = Order(
+        train.repeats,
+        batch_size=recipe.batch_size,
+        seed=seed,
+        shuffle=True,
+        weights=weights,
+        rank=share.rank,
+        world=share.world,
+    )
+    labelled = loader(Batches(train, augmentation, backgrounds), order)
+    if not isinstance(recipe.unlabelled, recipes.Uda) or unlabelled is None:
+        return labelled, len(order)
+    endless = Endless(
+        len(unlabelled),
+        batches=len(order),
+        batch_size=recipe.batch_size * recipe.unlabelled.ratio,
+        seed=seed,
+        rank=share.rank,
+        world=share.world,
+    )
+    pairs = loader(Pairs(unlabelled, augmentation), endless)
+    return CombinedLoader({"labelled": labelled, "unlabelled": pairs}, "min_size"), len(order)
+
+
+def _train(
+    recipe: recipes.Recipe, train: Side, val: Side, session: Session, unlabelled: Pixels | None
+) -> tuple[Fitted, bool]:
+    """Train once; the flag tells the first process of several."""
+    L.seed_everything(session.seed, workers=False, verbose=False)
+    model = Classifier(recipe)
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
-    with tempfile.TemporaryDirectory(prefix="facemask-") as folder:
-        devices, machines = hardware.processes()
-        # Whole checkpoints, since Lightning leaves averaged weights out of those that hold weights only.
-        best = ModelCheckpoint(folder, monitor=MONITOR, mode="max", save_top_k=1, save_weights_only=False)
-        trainer = L.Trainer(
-            accelerator="auto",
-            devices=devices,
-            num_nodes=machines,
-            sync_batchnorm=gpu,
-            max_epochs=recipe.epochs,
-            precision=PRECISIONS[recipe.precision if gpu else "32"],
-            logger=False,
-            callbacks=[best, Curves(live), *_callbacks(recipe, int(train.repeats.sum()))],
-            num_sanity_val_steps=0,
-            enable_progress_bar=sys.stderr.isatty(),
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            benchmark=gpu,
-        )
-        share = {"rank": trainer.global_rank, "world": trainer.world_size}
-        batches = loader(
-            Batches(train.pixels, train.targets, train.labels, Augmentation(recipe.augment)),
-            Order(train.repeats, batch_size=recipe.batch_size, seed=seed, shuffle=True, **share),
-        )
-        checks = loader(
-            Batches(val.pixels, val.labels, val.labels, None),
-            Order(val.repeats, batch_size=recipe.batch_size, seed=seed, shuffle=False, **share),
-        )
-        task = Task(recipe, model, steps=recipe.epochs * len(batches))
-        _run(trainer, task, batches, checks)
-        if not trainer.is_global_zero:
-            return None
-        chosen: dict[str, Any] = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
-        state = {
-            k.removeprefix("model."): v for k, v in chosen["state_dict"].items() if k.startswith("model.")
-        }
-        model.cpu().load_state_dict(state)
-        assert best.best_model_score is not None
-        return Fitted(model.eval(), int(chosen["epoch"]), float(best.best_model_score))
-
-
-def _callbacks(recipe: params.Recipe, photos: int) -> list[Callback]:
-    found: list[Callback] = [Lines(photos)]
-    if recipe.ema:
-        found.append(EMAWeightAveraging(decay=recipe.ema))
-    if recipe.patience is not None:
-        found.append(EarlyStopping(MONITOR, mode="max", patience=recipe.patience))
-    return found
-
-
-def _run(trainer: L.Trainer, task: Task, train: DataLoader[Batch], val: DataLoader[Batch]) -> None:
-    with warnings.catch_warnings():
+    with tempfile.TemporaryDirectory(prefix="facemask-") as folder, warnings.catch_warnings():
         # Lightning warns of choices made here on purpose: loader workers, logging interval, the checkpoint folder.
         warnings.filterwarnings("ignore", module=r"lightning\..*")
-        trainer.fit(task, train, val)
+        # Whole checkpoints, since Lightning leaves averaged weights out of those that hold weights only.
+        best = ModelCheckpoint(folder, monitor=MONITOR, mode="max", save_top_k=1, save_weights_only=False)
+        photos = int(train.repeats.sum())
+        run = trainer(
+            recipe, [best, Curves(session.live), Lines(photos), *_callbacks(recipe)], epochs=recipe.epochs
+        )
+        share = Share(run.global_rank, run.world_size)
+        batches, count = loaders(recipe, train, unlabelled, seed=session.seed, share=share)
+        checks = loader(
+            Batches(val, None, None),
+            Order(
+                val.repeats,
+                batch_size=recipe.batch_size,
+                seed=session.seed,
+                shuffle=False,
+                rank=share.rank,
+                world=share.world,
+            ),
+        )
+        each = -(-count // recipe.accumulate)
+        task = Task(recipe, model, train, steps=recipe.epochs * each, steps_per_epoch=each, seed=session.seed)
+        run.fit(task, batches, checks)
+        chosen = run.strategy.broadcast(_best(best) if run.is_global_zero else None)
+        assert chosen is not None
+        state, epoch, score = chosen
+        model.cpu().load_state_dict(state)
+        return Fitted(model.eval(), epoch, score), run.is_global_zero
+
+
+def _best(kept: ModelCheckpoint) -> tuple[dict[str, Any], int, float]:
+    """Weights, epoch and score of the best epoch."""
+    whole: dict[str, Any] = torch.load(kept.best_model_path, map_location="cpu", weights_only=True)
+    state = {k.removeprefix("model."): v for k, v in whole["state_dict"].items() if k.startswith("model.")}
+    assert kept.best_model_score is not None
+    return state, int(whole["epoch"]), float(kept.best_model_score)
+
+
+def _callbacks(recipe: recipes.Recipe) -> list[Callback]:
+    found = [averaging.callback(recipe.average, recipe.epochs), freezing.callback(recipe.freeze)]
+    if recipe.patience is not None:
+        found.append(EarlyStopping(MONITOR, mode="max", patience=recipe.patience))
+    return [callback for callback in found if callback is not None]

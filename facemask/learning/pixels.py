@@ -6,6 +6,7 @@ import contextlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,16 +19,48 @@ Pixels = npt.NDArray[np.uint8]
 CHUNK = 256
 
 
-@contextlib.contextmanager
-def decoded(reader: Reader, rows: Sequence[Row], *, label: str) -> Iterator[Pixels]:
-    """Yield the photos of ``rows``, (rows, height, width, 3) uint8, mapped from a file that goes with the block.
+class Decoded(NamedTuple):
+    """Photos (rows, height, width, 3) and, if asked for, their mattes (rows, height, width), all uint8."""
 
-    The file keeps memory bounded: pages that do not fit are dropped by the system and read again.
+    photos: Pixels
+    mattes: Pixels | None
+
+
+@contextlib.contextmanager
+def decoded(reader: Reader, rows: Sequence[Row], *, label: str, mattes: bool = False) -> Iterator[Decoded]:
+    """Yield the photos of ``rows``, mapped from files that go with the block.
+
+    The files keep memory bounded: pages that do not fit are dropped by the system and read again.
+
+    Parameters
+    ----------
+    label
+        What the progress line calls this.
+    mattes
+        Whether mattes are wanted too; a photo without one is all person, 255.
     """
     with tempfile.TemporaryDirectory(prefix="facemask-") as folder:
-        shape = (len(rows), *reader.image.size, 3)
-        store = np.lib.format.open_memmap(Path(folder) / "pixels.npy", "w+", np.uint8, shape)
-        chunks = progress.track(reader.stream(rows, CHUNK), total=len(rows), label=label, size=len)
-        for k, photos in enumerate(chunks):
-            store[k * CHUNK : k * CHUNK + len(photos)] = photos
-        yield store
+        shape = (len(rows), *reader.image.size)
+        photos = _store(Path(folder) / "photos.npy", (*shape, 3))
+        if not mattes:
+            chunks = progress.track(reader.stream(rows, CHUNK), total=len(rows), label=label, size=len)
+            for k, part in enumerate(chunks):
+                photos[k * CHUNK : k * CHUNK + len(part)] = part
+            yield Decoded(photos, None)
+            return
+        masks = _store(Path(folder) / "mattes.npy", shape)
+        pairs = progress.track(
+            reader.stream_with_mattes(rows, CHUNK),
+            total=len(rows),
+            label=label,
+            size=lambda pair: len(pair[0]),
+        )
+        for k, (part, mask) in enumerate(pairs):
+            place = slice(k * CHUNK, k * CHUNK + len(part))
+            photos[place], masks[place] = part, mask
+        yield Decoded(photos, masks)
+
+
+def _store(path: Path, shape: tuple[int, ...]) -> Pixels:
+    store: Pixels = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
+    return store

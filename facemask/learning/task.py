@@ -7,16 +7,20 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from facemask import params
-from facemask.learning import losses, optimisers, schedules
-from facemask.learning.batches import Batch
+from facemask import recipes
+from facemask.learning import clipping, losses, mixing, optimisers, schedules, weighting
+from facemask.learning.batches import Batch, Pair, Side
 from facemask.learning.classifier import Classifier
+from facemask.learning.heads import Named
 from facemask.records import classes
 from facemask.scoring import metrics
+
+Both = dict[str, Batch | Pair]
 
 
 class Task(L.LightningModule):
@@ -28,30 +32,107 @@ class Task(L.LightningModule):
         The ``train`` section.
     model
         The network to train.
-    steps
-        Optimiser steps of the whole training.
+    train
+        The training side, whose class frequencies weigh and adjust the loss.
+    steps, steps_per_epoch
+        Optimiser steps of the whole training, and of one epoch.
+    seed
+        Of mixing.
     """
 
-    def __init__(self, recipe: params.Recipe, model: Classifier, steps: int) -> None:
+    def __init__(
+        self,
+        recipe: recipes.Recipe,
+        model: Classifier,
+        train: Side,
+        *,
+        steps: int,
+        steps_per_epoch: int,
+        seed: int,
+    ) -> None:
         super().__init__()
-        self.recipe, self.model, self.steps = recipe, model, steps
-        self.loss = losses.build(recipe.loss)
+        self.recipe, self.model = recipe, model
+        self.steps, self.steps_per_epoch = steps, steps_per_epoch
+        self.lr = recipe.lr
+        counts = frequencies(model, train)
+        self.losses = nn.ModuleDict(
+            {
+                name: losses.build(
+                    recipe.loss, output.kind, weighting.class_weights(recipe.class_weights, counts[name])
+                )
+                for name, output in model.head.outputs.items()
+            }
+        )
+        self.priors = {name: weighting.log_prior(count) for name, count in counts.items()}
+        self.mixing = mixing.build(recipe.mixing, seed)
         self.confusion = MulticlassConfusionMatrix(classes.COUNT)
         # Sums kept on the device: reading a number back at every step would stall a GPU.
         self.train_loss = MeanMetric(nan_strategy="disable")
         self.val_loss = MeanMetric(nan_strategy="disable")
 
-    def _loss(self, photos: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        logits = self.model(photos)
-        targets = self.model.head.targets(labels)
-        total = torch.stack([self.loss(logits[name].float(), targets[name]) for name in logits]).sum()
-        return total, self.model.head.log_table(logits)
+    def _loss(self, logits: Named, targets: Named) -> Tensor:
+        """Sum of the outputs' losses; several dropout draws a photo meet its targets again."""
+        parts = []
+        for name, values in logits.items():
+            draws = len(values) // len(targets[name])
+            parts.append(self.losses[name](values.float(), targets[name].repeat(draws, 1)))
+        return torch.stack(parts).sum()
 
-    def training_step(self, batch: Batch, index: int) -> Tensor:
+    def _adjusted(self, logits: Named) -> Named:
+        """Logits plus tau times the classes' log-frequencies."""
+        if not isinstance(self.recipe.logit_adjustment, recipes.AdjustLoss):
+            return logits
+        tau, outputs = self.recipe.logit_adjustment.tau, self.model.head.outputs
+        return {
+            name: values + tau * self.priors[name].to(values.device)
+            if outputs[name].kind == "softmax"
+            else values
+            for name, values in logits.items()
+        }
+
+    def training_step(self, batch: Batch | Both, index: int) -> Tensor:
         """Return the loss of one batch."""
-        loss, _ = self._loss(batch.photos, batch.targets)
-        self.train_loss.update(loss.detach(), weight=len(batch.photos))
+        labelled, pair = (
+            (batch["labelled"], batch["unlabelled"]) if isinstance(batch, dict) else (batch, None)
+        )
+        assert isinstance(labelled, Batch)
+        head = self.model.head
+        targets = head.targets(labelled.targets, labelled.ages)
+        photos, targets = self.mixing(labelled.photos, targets, self.global_step)
+        logits = self._adjusted(head.margin(self.model(photos), targets))
+        loss = self._loss(logits, targets)
+        self.train_loss.update(loss.detach(), weight=len(labelled.photos))
+        if isinstance(pair, Pair):
+            loss = loss + self._consistency(pair)
         return loss
+
+    def _consistency(self, pair: Pair) -> Tensor:
+        """Weighted KL divergence between the answers for plain photos and for their augmented selves.
+
+        References
+        ----------
+        Xie et al., "Unsupervised Data Augmentation for Consistency Training", NeurIPS 2020,
+        https://arxiv.org/abs/1904.12848
+        """
+        cfg = self.recipe.unlabelled
+        assert isinstance(cfg, recipes.Uda)
+        with torch.no_grad():
+            plain = self._mean_table(pair.plain)
+            confident = (plain.exp().amax(1) >= cfg.threshold).float()
+            target = functional.softmax(plain / cfg.temperature, 1)
+        strong = self._mean_table(pair.strong)
+        divergence = functional.kl_div(strong, target, reduction="none").sum(1)
+        return cfg.weight * (divergence * confident).mean()
+
+    def _mean_table(self, photos: Tensor) -> Tensor:
+        """Log-probabilities (N, 18), the mean over dropout draws."""
+        head = self.model.head
+        table: Tensor = head.log_table(self.model(photos)).view(-1, len(photos), classes.COUNT)
+        return torch.log_softmax(table.mean(0), 1)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Clip the gradients of the whole step."""
+        clipping.clip(self.recipe.clip, self.model)
 
     def on_train_epoch_start(self) -> None:
         """Start a new mean."""
@@ -61,9 +142,10 @@ class Task(L.LightningModule):
         """Count one batch."""
         if len(batch.photos) == 0:
             return
-        loss, table = self._loss(batch.photos, batch.labels)
+        head, logits = self.model.head, self.model(batch.photos)
+        loss = self._loss(logits, head.targets(batch.labels, batch.ages))
         self.val_loss.update(loss, weight=len(batch.photos))
-        self.confusion.update(table.argmax(1), batch.labels)
+        self.confusion.update(head.log_table(logits).argmax(1), batch.labels)
 
     def on_validation_epoch_start(self) -> None:
         """Start new counts."""
@@ -78,12 +160,28 @@ class Task(L.LightningModule):
             "val/accuracy": float(metrics.accuracy(matrix)),
             "val/loss": float(self.val_loss.compute()),
             "train/loss": float(self.train_loss.compute()),
-            "train/lr": self.trainer.optimizers[0].param_groups[0]["lr"],
+            "train/lr": max(group["lr"] for group in self.trainer.optimizers[0].param_groups),
         }
         self.log_dict(scores, rank_zero_only=False)
+        for held in self.trainer.lr_scheduler_configs:
+            if isinstance(held.scheduler, schedules.PlateauRate):
+                held.scheduler.observe(scores["val/macro_f1"])
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Make optimiser and schedule; the schedule's unit is the optimiser step."""
-        optimiser = optimisers.build(self.recipe.optimiser, self.model, self.recipe.lr)
-        schedule: Any = schedules.build(self.recipe.schedule, optimiser, lr=self.recipe.lr, steps=self.steps)
+        optimiser = optimisers.build(self.recipe.optimiser, self.model, self.lr, self.recipe.layer_decay)
+        schedule: Any = schedules.build(
+            self.recipe.schedule,
+            optimiser,
+            lr=self.lr,
+            steps=self.steps,
+            steps_per_epoch=self.steps_per_epoch,
+        )
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def frequencies(model: Classifier, side: Side) -> Named:
+    """How often an epoch of ``side`` shows each class of each output: name -> (its classes,)."""
+    targets = model.head.targets(torch.tensor(side.targets), torch.tensor(side.ages))
+    repeats = torch.tensor(side.repeats).float()
+    return {name: (rows * repeats[:, None]).sum(0) for name, rows in targets.items()}

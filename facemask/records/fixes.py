@@ -18,7 +18,7 @@ from __future__ import annotations
 import operator
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, assert_never, cast, get_args
@@ -154,19 +154,23 @@ class Selection:
         return f"{used}; unused, for other data sets: {others}"
 
 
-def select(fixes: Sequence[Fix], dataset: str, trust: Trust) -> Selection:
-    """Pick a data set's rows: none, the confirmed ones or all of them are applied."""
+def select(fixes: Sequence[Fix], dataset: str, trust: Trust, *, beside: Collection[str] = ()) -> Selection:
+    """Pick a data set's rows: none, the confirmed ones or all of them are applied.
+
+    Rows for the data sets ``beside`` this one are theirs to apply and so not unused.
+    """
     statuses: dict[Trust, set[Status]] = {
         "none": set(),
         "confirmed": {"confirmed"},
         "all": set(get_args(Status)),
     }
     ours = [fix for fix in fixes if fix.dataset == dataset]
+    read = {dataset, *beside}
     return Selection(
         dataset,
         applied=tuple(fix for fix in ours if fix.status in statuses[trust]),
         distrusted=tuple(fix for fix in ours if fix.status not in statuses[trust]),
-        unused=dict(sorted(Counter(fix.dataset for fix in fixes if fix.dataset != dataset).items())),
+        unused=dict(sorted(Counter(fix.dataset for fix in fixes if fix.dataset not in read).items())),
     )
 
 

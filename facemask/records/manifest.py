@@ -12,10 +12,11 @@ import pandas as pd
 
 from facemask import params
 from facemask.errors import UserError
-from facemask.records import balancing, classes, folds, tables
+from facemask.records import balancing, classes, folds, kinship, tables
 
 STRATA: Final = tuple(f"{gender} {band}" for gender in classes.GENDERS for band in classes.AGES)
 UNREADABLE: Final = "unreadable"
+EXTRA: Final = "extra"
 
 
 @dataclass(frozen=True)
@@ -69,63 +70,109 @@ def join(photos: pd.DataFrame, sides: Sequence[Side]) -> pd.DataFrame:
     return photos.assign(status=photos["status"].mask(damaged, UNREADABLE))
 
 
-def train(cfg: params.BuildManifest, bands: params.Bands, joined: pd.DataFrame, *, seed: int) -> pd.DataFrame:
-    """Give each labelled photo its classes, split, fold and repeats.
+def train(
+    cfg: params.BuildManifest,
+    bands: params.Bands,
+    joined: pd.DataFrame,
+    extra: pd.DataFrame,
+    listed: pd.DataFrame,
+    *,
+    seed: int,
+) -> pd.DataFrame:
+    """Give each labelled photo its classes, split, fold and repeats; those of extra data sets come last.
 
     Split, fold and ``class`` come from official bands; only ``target``, and through it the balance, from
-    ``bands``. A person with several folders has the stratum of the first.
+    ``bands``. A person with several folders has the stratum of the first. People are dealt to folds without regard
+    to extra data sets, whose photos then follow (see :func:`facemask.records.kinship.assign`) as split ``extra``.
 
     Parameters
     ----------
-    joined
-        Labels after :func:`join`.
+    joined, extra, listed
+        Labels, labels of extra data sets and eval photos after :func:`join`.
 
     Raises
     ------
     UserError
         If there are fewer people than folds.
     """
-    age, mask, gender = joined["age"], joined["mask"], joined["gender"]
+    rows = _classified(joined, bands)
+    people = rows.drop_duplicates("person")
+    strata = dict(zip(people["person"], people["stratum"].to_list(), strict=True))
+    fold = rows["person"].map(folds.assign(strata, folds=cfg.folds, holdout=cfg.holdout, seed=seed))
+    rows = rows.assign(fold=fold, split=np.where(fold == folds.HOLDOUT, "holdout", "train"), copy=False)
+    if len(extra):
+        taken = listed.loc[listed["status"] == "ok", "sha256"]
+        more = kinship.assign(rows, _classified(extra, bands), taken).assign(split=EXTRA)
+        rows = pd.concat([rows, more], ignore_index=True)
+    seen = _seen(rows)
+    rows.loc[seen, "repeats"] = balancing.repeats(cfg.balance, rows[seen], seed=seed)
+    return rows
+
+
+def _classified(labels: pd.DataFrame, bands: params.Bands) -> pd.DataFrame:
+    age, mask, gender = labels["age"], labels["mask"], labels["gender"]
     official = classes.band(age)
     shifted = classes.band(age, bands.young_cut, bands.age_cut)
-    rows = joined.assign(
+    return labels.assign(
         **{"class": classes.encode(mask, gender, official)},
         target=classes.encode(mask, gender, shifted),
         stratum=gender * len(classes.AGES) + official,
         repeats=0,
     )
-    people = rows.drop_duplicates("person")
-    strata = dict(zip(people["person"], people["stratum"].to_list(), strict=True))
-    fold = rows["person"].map(folds.assign(strata, folds=cfg.folds, holdout=cfg.holdout, seed=seed))
-    rows = rows.assign(fold=fold, split=np.where(fold == folds.HOLDOUT, "holdout", "train"))
-    seen = (rows["split"] == "train") & (rows["status"] == "ok")
-    rows.loc[seen, "repeats"] = balancing.repeats(cfg.balance, rows[seen], seed=seed)
-    return rows
+
+
+def _seen(rows: pd.DataFrame) -> pd.Series[bool]:
+    """Tell the photos that some fold trains."""
+    return (rows["fold"] != folds.HOLDOUT) & (rows["status"] == "ok") & ~rows["copy"]
+
+
+def unlabelled(photos: pd.DataFrame, *others: pd.DataFrame) -> pd.DataFrame:
+    """Leave out photos whose bytes are a photo's of ``others`` or of an earlier row: nothing is known of the rest.
+
+    Parameters
+    ----------
+    photos, others
+        Photos after :func:`join`.
+    """
+    known = set().union(*(other["sha256"] for other in others))
+    return photos[~photos["sha256"].isin(known) & ~photos["sha256"].duplicated()]
 
 
 def class_counts(rows: pd.DataFrame) -> dict[str, list[int]]:
     """Count readable photos of people who are not held out, a list of 18 each.
 
-    ``official`` counts official classes, ``target`` the classes that the trainer sees, ``balanced`` how often
-    it sees them in an epoch of all folds.
+    ``official`` counts official classes, ``target`` the classes that the trainer sees, ``extra`` those of extra data
+    sets (absent without any), ``balanced`` how often it sees all of them in an epoch of all folds.
     """
-    seen = rows[(rows["split"] == "train") & (rows["status"] == "ok")]
+    seen = rows[_seen(rows)]
+    more = seen["split"] == EXTRA
 
-    def count(column: str, weights: pd.Series[Any] | None = None) -> list[int]:
-        counts = np.bincount(seen[column], weights=weights, minlength=classes.COUNT)
+    def count(column: str, part: pd.DataFrame, weights: pd.Series[Any] | None = None) -> list[int]:
+        counts = np.bincount(part[column], weights=weights, minlength=classes.COUNT)
         return [int(value) for value in counts]
 
     return {
-        "official": count("class"),
-        "target": count("target"),
-        "balanced": count("target", seen["repeats"]),
+        "official": count("class", seen[~more]),
+        "target": count("target", seen[~more]),
+        **({"extra": count("target", seen[more])} if more.any() else {}),
+        "balanced": count("target", seen, seen["repeats"]),
     }
 
 
-def counts(rows: pd.DataFrame, eval_photos: int) -> dict[str, Any]:
-    """Count people and photos by split, fold, stratum and class, for the metrics."""
-    people = rows.drop_duplicates("person")
+def counts(rows: pd.DataFrame, eval_photos: int, unlabelled: int, left_out: int) -> dict[str, Any]:
+    """Count people and photos by split, fold, stratum and class, for the metrics.
+
+    Parameters
+    ----------
+    rows
+        See :func:`train`.
+    eval_photos, unlabelled, left_out
+        Eval photos, photos without labels, and such that :func:`unlabelled` left out.
+    """
     per_class = class_counts(rows)
+    more = rows[rows["split"] == EXTRA]
+    rows = rows[rows["split"] != EXTRA]
+    people = rows.drop_duplicates("person")
     held = people["split"] == "holdout"
     return {
         "people": _per_fold(people),
@@ -143,6 +190,21 @@ def counts(rows: pd.DataFrame, eval_photos: int) -> dict[str, Any]:
             name: {what: values[number] for what, values in per_class.items()}
             for number, name in enumerate(classes.NAMES)
         },
+        "extra": _lent(more),
+        "unlabelled": {"photos": unlabelled, "copies": left_out},
+    }
+
+
+def _lent(more: pd.DataFrame) -> dict[str, int]:
+    people = more.drop_duplicates("person")["fold"]
+    return {
+        "people": len(people),
+        "people_of_a_fold": int((people >= 0).sum()),
+        "people_barred": int((people == folds.HOLDOUT).sum()),
+        "photos": len(more),
+        "unreadable": int((more["status"] != "ok").sum()),
+        "copies": int(more["copy"].sum()),
+        "trained": int(_seen(more).sum()),
     }
 
 

@@ -30,6 +30,8 @@ MASK_OF: Final = {f"mask{n}": 0 for n in range(1, 6)} | {"incorrect_mask": 1, "n
 KINDS: Final = tuple(MASK_OF)
 EXTENSIONS: Final = (".jpg", ".jpeg", ".png")
 MAX_AGE: Final = 120
+COLUMNS: Final = ("photo", "person", "folder", "kind", "mask", "gender", "age")
+Notes = list[tuple[str, str]]
 
 _FOLDER: Final = re.compile(r"(?P<id>[^_/\\]+)_(?P<gender>[^_/\\]+)_(?P<race>[^_/\\]+)_(?P<age>[^_/\\]+)")
 _LAYOUT: Final = (
@@ -68,26 +70,44 @@ def scan(root: Path) -> Layout:
     """
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; {_LAYOUT}")
-    notes: list[tuple[str, str]] = []
-    people = _people(root)
-    photos = _photos(root, people, notes)
-    train = people.merge(photos, on="folder", validate="one_to_many")
-    columns = ["photo", "person", "folder", "kind", "mask", "gender", "age"]
+    notes: Notes = []
+    train = labelled(root, notes, _LAYOUT)
     listed = _eval(root, notes)
     return Layout(
-        train=train[columns].sort_values("photo", ignore_index=True),
+        train=train,
         eval=pd.DataFrame(listed, columns=["photo", "image_id"], dtype=str),
         notes=pd.DataFrame(sorted(notes), columns=["photo", "reason"], dtype=str),
     )
 
 
-def _people(root: Path) -> pd.DataFrame:
+def labelled(root: Path, notes: Notes, remedy: str) -> pd.DataFrame:
+    """Read ``train/`` below ``root`` alone, as :func:`scan` does.
+
+    Parameters
+    ----------
+    notes
+        Takes up what was passed over or is not there: place below ``root`` and reason.
+    remedy
+        What a user can do about a missing part; the end of such errors.
+
+    Returns
+    -------
+    pandas.DataFrame
+        See ``Layout.train``.
+    """
+    people = _people(root, remedy)
+    photos = _photos(root, people, notes, remedy)
+    train = people.merge(photos, on="folder", validate="one_to_many")
+    return train[list(COLUMNS)].sort_values("photo", ignore_index=True)
+
+
+def _people(root: Path, remedy: str) -> pd.DataFrame:
     """Rows of train.csv: person, folder, gender (0..1), age."""
     path = root / "train" / "train.csv"
-    frame = tables.text(path, _LAYOUT)
-    tables.require(path, frame, ("id", "gender", "race", "age", "path"), _LAYOUT)
+    frame = tables.text(path, remedy)
+    tables.require(path, frame, ("id", "gender", "race", "age", "path"), remedy)
     if frame.empty:
-        raise UserError(f"{path}: has no rows; {_LAYOUT}")
+        raise UserError(f"{path}: has no rows; {remedy}")
     seen: dict[str, int] = {}
     rows = []
     for line, row in zip(frame.index, frame.to_dict("records"), strict=True):
@@ -116,13 +136,13 @@ def _people(root: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["person", "folder", "gender", "age"])
 
 
-def _photos(root: Path, people: pd.DataFrame, notes: list[tuple[str, str]]) -> pd.DataFrame:
+def _photos(root: Path, people: pd.DataFrame, notes: Notes, remedy: str) -> pd.DataFrame:
     """List the photos of every folder: photo, folder, kind, mask."""
     images = root / "train" / "images"
     if not images.is_dir():
-        raise UserError(f"{images}: no such folder; {_LAYOUT}")
+        raise UserError(f"{images}: no such folder; {remedy}")
     folders = {}
-    for entry in _visible(root, images, notes):
+    for entry in visible(root, images, notes):
         if not entry.is_dir():
             raise UserError(f"{entry.path}: only folders of photos belong here; move the file away")
         folders[entry.name] = Path(entry.path)
@@ -135,7 +155,7 @@ def _photos(root: Path, people: pd.DataFrame, notes: list[tuple[str, str]]) -> p
     rows = []
     for folder, path in sorted(folders.items()):
         found: dict[str, str] = {}
-        for entry in _visible(root, path, notes):
+        for entry in visible(root, path, notes):
             kind = _kind(entry)
             if kind in found:
                 twice = f"{found[kind]} and {entry.name} are both {kind}"
@@ -148,7 +168,7 @@ def _photos(root: Path, people: pd.DataFrame, notes: list[tuple[str, str]]) -> p
                     (f"train/images/{folder}/{kind}", "missing: the person has no photo of this kind")
                 )
     if not rows:
-        raise UserError(f"{images}: there are no photos in its folders; {_LAYOUT}")
+        raise UserError(f"{images}: there are no photos in its folders; {remedy}")
     return pd.DataFrame(rows, columns=["photo", "folder", "kind", "mask"])
 
 
@@ -165,7 +185,7 @@ def _kind(entry: os.DirEntry[str]) -> str:
     return kind
 
 
-def _eval(root: Path, notes: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def _eval(root: Path, notes: Notes) -> list[tuple[str, str]]:
     """List the photos of info.csv, in its order: photo, image id."""
     if not (root / "eval").is_dir():
         return []
@@ -179,7 +199,7 @@ def _eval(root: Path, notes: list[tuple[str, str]]) -> list[tuple[str, str]]:
         raise UserError(f"{path}: line {line}: ImageID {name!r} occurs twice; delete one row")
     if not images.is_dir():
         raise UserError(f"{images}: no such folder; {remedy}")
-    files = {entry.name for entry in _visible(root, images, notes) if entry.is_file()}
+    files = {entry.name for entry in visible(root, images, notes) if entry.is_file()}
     absent = [f"line {line}: ImageID {name!r}" for line, name in names.items() if name not in files]
     if absent:
         raise UserError(f"{path}: {_first(absent)}: no such file in {images}; add it or delete the row")
@@ -189,7 +209,7 @@ def _eval(root: Path, notes: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return [(f"eval/images/{name}", name) for name in names]
 
 
-def _visible(root: Path, folder: Path, notes: list[tuple[str, str]]) -> Iterator[os.DirEntry[str]]:
+def visible(root: Path, folder: Path, notes: Notes) -> Iterator[os.DirEntry[str]]:
     """Entries of a folder by name; what file managers leave behind is noted and passed over."""
     with os.scandir(folder) as entries:
         ordered = sorted(entries, key=lambda entry: entry.name)

@@ -73,6 +73,9 @@ LABELS: Final = _of(
 EVAL: Final = _of(
     "fix_labels", "eval.csv", {"photo": str, "image_id": str, "sha256": str, "status": str}, "photo"
 )
+# ``source`` is the person of the main data set that this one is known to be, or empty.
+EXTRA: Final = _of("fix_labels", "extra.csv", {**LABELS.columns, "source": str}, "photo")
+UNLABELLED: Final = _of("fix_labels", "unlabelled.csv", {"photo": str, "sha256": str, "status": str}, "photo")
 QUARANTINE: Final = _of("fix_labels", "quarantine.csv", {"photo": str, "reason": str}, None)
 BOXES: Final = _of(
     "face_crop",
@@ -107,6 +110,12 @@ EVAL_MANIFEST: Final = _of(
     "build_manifest",
     "eval.csv",
     {"photo": str, "image_id": str, "face": str, "matte": str, "status": str, **_CROP},
+    "photo",
+)
+UNLABELLED_MANIFEST: Final = _of(
+    "build_manifest",
+    "unlabelled.csv",
+    {name: kind for name, kind in EVAL_MANIFEST.columns.items() if name != "image_id"},
     "photo",
 )
 PROBABILITIES: Final = _of("train", "oof.csv", {"photo": str, "person": str, "class": int, **_TABLE}, "photo")

@@ -1,9 +1,9 @@
-"""What the folds predicted, checked against the manifest and joined with the true classes."""
+"""What was predicted for labelled photos, checked against the manifest and joined with the true classes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from facemask.records import classes, tables
 
 COLUMNS: Final = list(classes.columns())
 TOLERANCE: Final = 1e-3
+COMBINED: Final = replace(tables.PROBABILITIES, remedy="stage combine writes it: run `dvc repro combine`")
 
 
 @dataclass(frozen=True)
@@ -90,35 +91,52 @@ def hold_out(models: Path, folds: Sequence[int], manifest: pd.DataFrame) -> Pred
     return _joined(mean.merge(parts[0][["photo", "person"]], on="photo", validate="1:1"), manifest)
 
 
+def combined(folder: Path, manifest: pd.DataFrame) -> dict[str, Predictions]:
+    """What the combine stage made of ``folder``: ``oof`` and, where people are held out, ``holdout``.
+
+    Raises
+    ------
+    UserError
+        If a file is missing or does not match the manifest, a row is no probability distribution, or a person is
+        in two folds.
+    """
+    _apart(manifest)
+    found = {}
+    for name, split in (("oof", "train"), ("holdout", "holdout")):
+        path = folder / f"{name}.csv"
+        table = tables.read(path, COMBINED)
+        _check(path, table, manifest, manifest["split"] == split, COMBINED.remedy)
+        if len(table):
+            found[name] = _joined(table, manifest)
+    if "oof" not in found:
+        raise UserError(f"{folder / 'oof.csv'}: no photo; {COMBINED.remedy}")
+    return found
+
+
+def write(path: Path, split: Predictions | None, manifest: pd.DataFrame) -> None:
+    """Write a split as :func:`combined` reads it; a table without rows for None."""
+    rows = manifest.set_index("photo").loc[[] if split is None else split.photos].reset_index()
+    shown = np.zeros((0, classes.COUNT)) if split is None else split.probabilities
+    whole = pd.concat([rows[["photo", "person", "class"]], pd.DataFrame(shown, columns=COLUMNS)], axis=1)
+    tables.write(path, whole, COMBINED)
+
+
+def folds_of(split: Predictions, manifest: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """(N,) fold of each photo of ``split``; -1 in the hold-out."""
+    return manifest.set_index("photo").loc[split.photos, "fold"].to_numpy(np.int64)
+
+
 def _remedy(fold: int) -> str:
     return f"run `dvc repro train@{fold}`"
 
 
 def _read(path: Path, fold: int, manifest: pd.DataFrame, chosen: pd.Series[bool]) -> pd.DataFrame:
-    """Read one table and hold it against the ``chosen`` rows of the manifest."""
+    """Read one fold's table; all readable photos among the ``chosen`` rows of the manifest must be there."""
     if not path.parent.is_dir():
         raise UserError(f"{path.parent}: no such folder, but train.folds lists fold {fold}; {_remedy(fold)}")
     table = tables.read(path, tables.PROBABILITIES)
-    values = table[COLUMNS].to_numpy()
-    # So written that NaN is unsound too.
-    sound = (values >= 0).all(1) & (np.abs(values.sum(1) - 1) <= TOLERANCE)
-    for photo in table["photo"][~sound]:
-        raise UserError(
-            f"{path}: photo {photo!r}: p0..p17 are no probabilities that sum to 1; {_remedy(fold)}"
-        )
-    expected, place = manifest[chosen], manifest.set_index("photo")
-    for photo in table["photo"][~table["photo"].isin(expected["photo"])]:
-        where = _place(place.loc[photo]) if photo in place.index else "nowhere"
-        raise UserError(
-            f"{path}: photo {photo!r} does not belong there, the manifest has it {where}; {_remedy(fold)}"
-        )
-    truth = expected.set_index("photo")
-    true = truth.loc[table["photo"], ["person", "class"]].reset_index(drop=True)
-    for column in ("person", "class"):
-        for row in table.index[table[column] != true[column]]:
-            said = f"photo {table['photo'][row]!r}: {column} {table[column][row]}"
-            raise UserError(f"{path}: {said}, but the manifest says {true[column][row]}; {_remedy(fold)}")
-    readable = expected["photo"][expected["status"] == "ok"]
+    _check(path, table, manifest, chosen, _remedy(fold))
+    readable = manifest["photo"][chosen & (manifest["status"] == "ok")]
     lacking = sorted(set(readable) - set(table["photo"]))
     if lacking:
         raise UserError(
@@ -127,9 +145,38 @@ def _read(path: Path, fold: int, manifest: pd.DataFrame, chosen: pd.Series[bool]
     return table
 
 
+def _check(
+    path: Path, table: pd.DataFrame, manifest: pd.DataFrame, chosen: pd.Series[bool], remedy: str
+) -> None:
+    """Hold a table against the ``chosen`` rows of the manifest."""
+    for photo in table["photo"][~sound(table[COLUMNS].to_numpy())]:
+        raise UserError(f"{path}: photo {photo!r}: p0..p17 are no probabilities that sum to 1; {remedy}")
+    expected, place = manifest[chosen], manifest.set_index("photo")
+    for photo in table["photo"][~table["photo"].isin(expected["photo"])]:
+        where = _place(place.loc[photo]) if photo in place.index else "nowhere"
+        raise UserError(
+            f"{path}: photo {photo!r} does not belong there, the manifest has it {where}; {remedy}"
+        )
+    truth = expected.set_index("photo")
+    true = truth.loc[table["photo"], ["person", "class"]].reset_index(drop=True)
+    for column in ("person", "class"):
+        for row in table.index[table[column] != true[column]]:
+            said = f"photo {table['photo'][row]!r}: {column} {table[column][row]}"
+            raise UserError(f"{path}: {said}, but the manifest says {true[column][row]}; {remedy}")
+
+
+def sound(values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """(N,) whether each row of (N, 18) is a probability distribution, to a rounded file's tolerance."""
+    # So written that NaN is unsound too.
+    return np.asarray((values >= 0).all(1) & (np.abs(values.sum(1) - 1) <= TOLERANCE))
+
+
 def _apart(manifest: pd.DataFrame) -> None:
     """Check that nobody is on both sides: a model that knows the face would predict it."""
-    places = manifest[["person", "split", "fold"]].drop_duplicates()
+    # Photos of further data sets only ever train; they must stay with their person all the same.
+    extra, held = manifest["split"] == "extra", manifest["fold"] == -1
+    split = manifest["split"].mask(extra, "train").mask(extra & held, "holdout")
+    places = manifest[["person", "fold"]].assign(split=split).drop_duplicates()
     for person in places["person"][places["person"].duplicated()]:
         both = " and ".join(_place(row) for _, row in places[places["person"] == person].iterrows())
         raise UserError(

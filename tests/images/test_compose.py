@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facemask import params
-from facemask.images.compose import compose, fit, replace_background
+from facemask import recipes
+from facemask.images.compose import compose, composite, fit, replace_background
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
 MATTE = np.zeros((40, 30), np.uint8)
@@ -37,6 +37,14 @@ def test_half_a_matte_mixes_half():
     assert np.unique(mixed).tolist() == [20]
 
 
+def test_a_fill_may_be_a_colour_or_another_photo():
+    other = PHOTO[::-1].copy()
+    for fill in (np.array([9, 8, 7], np.float32), other.astype(np.float32)):
+        result = composite(PHOTO, MATTE, fill)
+        assert np.array_equal(result[MATTE == 255], PHOTO[MATTE == 255])
+        assert np.array_equal(result[MATTE == 0], np.broadcast_to(fill, PHOTO.shape)[MATTE == 0])
+
+
 def test_keep_leaves_every_pixel():
     assert np.array_equal(replace_background(PHOTO, MATTE, "keep"), PHOTO)
 
@@ -48,7 +56,7 @@ def test_unknown_fill_is_refused():
 
 @pytest.mark.parametrize("size", [(20, 15), (80, 60), (33, 47)])
 def test_compose_gives_the_asked_size(size):
-    image = params.Image(size=size, background="black", mean=(0, 0, 0), std=(1, 1, 1))
+    image = recipes.Image(size=size, background="black", mean=(0, 0, 0), std=(1, 1, 1))
     result = compose(PHOTO, MATTE, image)
     assert result.shape == (*size, 3)
     assert result[0, 0].tolist() == [0, 0, 0]

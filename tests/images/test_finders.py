@@ -11,6 +11,7 @@ import pytest
 from facemask import params
 from facemask.images import codec, finders, memo, mtcnn
 from facemask.images.photos import Photo
+from facemask.records.roots import Roots
 
 MTCNN = params.Mtcnn(kind="mtcnn", min_face=56.12, thresholds=(0.6, 0.7, 0.7))
 
@@ -124,8 +125,8 @@ def test_a_survey_reads_each_photo_once_and_keeps_what_it_saw(
     finders._networks.cache_clear()
     finder = finders.build(MTCNN)
     kept = memo.Memo(tmp_path / "memo")
-    first = list(finders.survey(finder, indexed, tmp_path, kept, workers=1))
-    again = list(finders.survey(finder, indexed, tmp_path, kept, workers=1))
+    first = list(finders.survey(finder, indexed, Roots(tmp_path, tmp_path, tmp_path), kept, workers=1))
+    again = list(finders.survey(finder, indexed, Roots(tmp_path, tmp_path, tmp_path), kept, workers=1))
     kept.close()
     assert calls == [2]
     assert first[1] is None
@@ -139,11 +140,17 @@ def test_a_survey_reads_each_photo_once_and_keeps_what_it_saw(
 def test_finders_that_do_not_search(tmp_path: Path, indexed: list[Photo]) -> None:
     nowhere = memo.Memo(None)
     whole = list(
-        finders.survey(finders.build(params.NoFinder(kind="none")), indexed, tmp_path, nowhere, workers=1)
+        finders.survey(
+            finders.build(params.NoFinder(kind="none")),
+            indexed,
+            Roots(tmp_path, tmp_path, tmp_path),
+            nowhere,
+            workers=1,
+        )
     )
     assert [None if one is None else len(one.faces) for one in whole] == [0, None, 0]
     fixed = finders.build(params.Fixed(kind="fixed", box=(0.0, 0.5, 1.0, 1.0)))
-    seen = list(finders.survey(fixed, indexed, tmp_path, nowhere, workers=1))
+    seen = list(finders.survey(fixed, indexed, Roots(tmp_path, tmp_path, tmp_path), nowhere, workers=1))
     assert seen[0] is not None
     assert seen[0].faces.tolist() == [[0, 30, 48, 60, 1]]
     assert len({fixed.fingerprint(), finders.build(MTCNN).fingerprint()}) == 2

@@ -11,6 +11,7 @@ import pytest
 from facemask.errors import UserError
 from facemask.images import memo, photos
 from facemask.images.photos import Photo
+from facemask.records.roots import Roots
 
 
 class Shout:
@@ -22,7 +23,7 @@ class Shout:
 
     def __call__(self, some: Sequence[Photo]) -> list[bytes]:
         self.done += [photo.key for photo in some]
-        return [photos.read(self.root, photo).upper() for photo in some]
+        return [photos.read(Roots(self.root, self.root, self.root), photo).upper() for photo in some]
 
 
 @pytest.fixture
@@ -87,12 +88,14 @@ def test_twins_share_a_result(tmp_path: Path, some: list[Photo]) -> None:
 def test_changed_or_missing_photos_are_one_clear_line(tmp_path: Path, some: list[Photo]) -> None:
     (tmp_path / "3.jpg").write_bytes(b"another")
     with pytest.raises(UserError, match=r"3\.jpg: changed since it was indexed; run `dvc repro fix_labels`"):
-        photos.read(tmp_path, some[3])
+        photos.read(Roots(tmp_path, tmp_path, tmp_path), some[3])
     (tmp_path / "4.jpg").unlink()
     with pytest.raises(UserError, match=r"4\.jpg: No such file.*fix_labels"):
-        photos.read(tmp_path, some[4])
+        photos.read(Roots(tmp_path, tmp_path, tmp_path), some[4])
 
 
 def test_short_names_tell_the_person() -> None:
     assert photos.short("train/images/001498-1_female_Asian_23/mask1.jpg") == "001498-1"
     assert photos.short("eval/images/0123456789abcdef.jpg") == "01234567"
+    assert photos.short("extra/set/train/images/001498-1_female_Asian_23/mask1.jpg") == "001498-1"
+    assert photos.short("extra/set/unlabelled/some where/a_walk.jpg") == "a_walk"

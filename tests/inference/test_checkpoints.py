@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from facemask import launch, params
+from facemask import launch, recipes
 from facemask.errors import UserError
 from facemask.inference import checkpoints
 from facemask.inference.predict import predict
@@ -19,7 +19,7 @@ PRIOR = np.full(18, 1 / 18)
 
 @pytest.fixture
 def saved(toy_params, tmp_path):
-    recipe = launch.view(toy_params, params.Recipe)
+    recipe = launch.view(toy_params, recipes.Recipe)
     checkpoint = checkpoints.Checkpoint(Classifier(recipe).eval(), recipe, PRIOR)
     checkpoints.save(tmp_path / "fold0", checkpoint, {"fold": 0})
     return checkpoint, tmp_path / "fold0"
@@ -79,7 +79,7 @@ def test_the_classifier_normalises_with_the_recipes_statistics(toy_yaml):
     from facemask import loading
 
     toy_yaml["train"]["image"] |= {"mean": [0.2, 0.4, 0.6], "std": [0.5, 0.25, 0.125]}
-    model = Classifier(launch.view(loading.parse(toy_yaml, "toy"), params.Recipe))
+    model = Classifier(launch.view(loading.parse(toy_yaml, "toy"), recipes.Recipe))
     seen: list[torch.Tensor] = []
     model.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     photo = torch.full((1, 32, 24, 3), 51, dtype=torch.uint8)

@@ -6,10 +6,27 @@ import numpy as np
 import pytest
 import torch
 
-from facemask import launch, params
+from facemask import launch, loading, params, recipes
+from facemask.errors import UserError
 from facemask.inference import tta
 from facemask.inference.predict import predict
 from facemask.learning.classifier import Classifier
+
+IDENTITY, FLIP = params.Identity(kind="identity"), params.Flip(kind="hflip")
+VIEWS = (
+    FLIP,
+    *(
+        params.Crop(kind="crop", keep=0.75, at=at, flip=flip)
+        for at in ("centre", "top_left", "top_right", "bottom_left", "bottom_right")
+        for flip in (False, True)
+    ),
+    *(
+        params.Scale(kind="scale", factor=factor, flip=flip)
+        for factor in (0.75, 1.5)
+        for flip in (False, True)
+    ),
+)
+AVERAGES = ("probabilities", "logits")
 
 
 @pytest.fixture
@@ -19,7 +36,7 @@ def photos() -> np.ndarray:
 
 @pytest.fixture
 def models(toy_params) -> list[Classifier]:
-    recipe = launch.view(toy_params, params.Recipe)
+    recipe = launch.view(toy_params, recipes.Recipe)
     found = []
     for seed in (1, 2):
         torch.manual_seed(seed)
@@ -27,46 +44,76 @@ def models(toy_params) -> list[Classifier]:
     return found
 
 
-def one(model: Classifier, photos: np.ndarray) -> np.ndarray:
+def logs(model: Classifier, photos: np.ndarray, view: params.View = IDENTITY) -> np.ndarray:
     with torch.inference_mode():
-        return model.log_table(torch.from_numpy(photos)).exp().numpy()
+        return model.log_table(tta.view(torch.from_numpy(photos), view)).double().numpy()
 
 
-def test_rows_sum_to_one(models, photos):
-    table = predict(models, [photos], ["identity", "hflip"])
+@pytest.mark.parametrize("average", AVERAGES)
+def test_rows_sum_to_one(models, photos, average):
+    table = predict(models, [photos], [IDENTITY, *VIEWS], average)
     assert table.shape == (7, 18)
     np.testing.assert_allclose(table.sum(1), 1, atol=1e-12)
 
 
-def test_models_and_views_are_averaged(models, photos):
-    expected = np.mean([one(m, p) for m in models for p in (photos, photos[:, :, ::-1].copy())], axis=0)
-    np.testing.assert_allclose(predict(models, [photos], ["identity", "hflip"]), expected, atol=1e-6)
+def test_probabilities_of_models_and_views_are_averaged(models, photos):
+    expected = np.mean([np.exp(logs(m, photos, v)) for m in models for v in (IDENTITY, FLIP)], axis=0)
+    found = predict(models, [photos], [IDENTITY, FLIP], "probabilities")
+    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_each_view_changes_the_answer(models, photos):
-    plain = predict(models[:1], [photos], ["identity"])
-    both = predict(models[:1], [photos], ["identity", "hflip"])
+def test_logits_are_averaged_over_views_and_probabilities_over_models(models, photos):
+    parts = [np.exp((logs(m, photos) + logs(m, photos, FLIP)) / 2) for m in models]
+    expected = np.mean([part / part.sum(1, keepdims=True) for part in parts], axis=0)
+    found = predict(models, [photos], [IDENTITY, FLIP], "logits")
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert np.abs(found - predict(models, [photos], [IDENTITY, FLIP], "probabilities")).max() > 1e-6
+
+
+def test_one_view_has_one_average(models, photos):
+    one, other = (predict(models, [photos], [FLIP], average) for average in AVERAGES)
+    np.testing.assert_allclose(one, other, atol=1e-9)
+
+
+@pytest.mark.parametrize("average", AVERAGES)
+@pytest.mark.parametrize("view", VIEWS, ids=lambda v: "-".join(map(str, v.model_dump().values())))
+def test_each_view_changes_the_answer_and_costs_its_forward_passes(models, photos, average, view):
+    calls: list[int] = []
+    for model in models:
+        model.head.register_forward_pre_hook(lambda *_: calls.append(1))
+    plain = predict(models, [photos[:4], photos[4:]], [IDENTITY], average)
+    assert len(calls) == 4
+    both = predict(models, [photos[:4], photos[4:]], [IDENTITY, view], average)
+    assert len(calls) == 4 + 8
     assert np.abs(plain - both).max() > 1e-4
-    mirrored = predict(models[:1], [photos[:, :, ::-1].copy()], ["identity", "hflip"])
+
+
+def test_flip_and_identity_answer_a_mirrored_photo_alike(models, photos):
+    both = predict(models[:1], [photos], [IDENTITY, FLIP], "probabilities")
+    mirrored = predict(models[:1], [photos[:, :, ::-1].copy()], [IDENTITY, FLIP], "probabilities")
     np.testing.assert_allclose(both, mirrored, atol=1e-6)
 
 
 def test_chunks_do_not_change_the_answer(models, photos):
-    whole = predict(models, [photos], ["identity"])
-    parts = predict(models, [photos[:3], photos[3:4], photos[4:]], ["identity"])
+    whole = predict(models, [photos], [IDENTITY], "probabilities")
+    parts = predict(models, [photos[:3], photos[3:4], photos[4:]], [IDENTITY], "probabilities")
     np.testing.assert_allclose(whole, parts, atol=1e-6)
 
 
 def test_no_photos_give_an_empty_table(models):
-    assert predict(models, [], ["identity"]).shape == (0, 18)
+    assert predict(models, [], [IDENTITY], "logits").shape == (0, 18)
 
 
-def test_unknown_view_is_refused():
-    with pytest.raises(ValueError, match="hflip"):
-        tta.view(torch.zeros(1, 2, 2, 3), "vflip")
-
-
-def test_hflip_mirrors_left_to_right_and_nothing_else(photos):
-    flipped = tta.view(torch.from_numpy(photos), "hflip").numpy()
-    assert np.array_equal(flipped, photos[:, :, ::-1])
-    assert np.array_equal(tta.view(torch.from_numpy(photos), "identity").numpy(), photos)
+def test_a_network_of_one_size_refuses_a_scaled_view_in_one_line(toy_yaml):
+    photos = np.zeros((2, 32, 32, 3), np.uint8)
+    toy_yaml["train"]["image"]["size"] = [32, 32]
+    toy_yaml["train"]["backbone"]["name"] = "test_vit"
+    toy_yaml["train"]["channels_last"] = False
+    model = Classifier(launch.view(loading.parse(toy_yaml, "toy"), recipes.Recipe)).eval()
+    predict([model], [photos], [IDENTITY, VIEWS[1]], "probabilities")
+    view = params.Scale(kind="scale", factor=0.75, flip=False)
+    with pytest.raises(
+        UserError, match=r"infer\.views: this network.*scaled by 0\.75.*another factor"
+    ) as caught:
+        predict([model], [photos], [IDENTITY, view], "probabilities")
+    assert "\n" not in str(caught.value)

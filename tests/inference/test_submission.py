@@ -40,3 +40,10 @@ def test_a_broken_table_is_never_written(tmp_path, broken):
     with pytest.raises(ValueError, match="probabilities"):
         submission.write(tmp_path, IDS, broken)
     assert not (tmp_path / "submission.csv").exists()
+
+
+def test_equal_answers_have_equal_digests_whatever_their_probabilities(tmp_path):
+    one = submission.write(tmp_path / "one", IDS, table([3, 17, 0]))
+    surer = submission.write(tmp_path / "two", IDS, np.eye(18)[[3, 17, 0]])
+    other = submission.write(tmp_path / "three", IDS, table([3, 17, 1]))
+    assert one == surer != other

@@ -11,21 +11,29 @@ import safetensors.torch
 import timm
 import torch
 
-from facemask import params
+from facemask import recipes
 from facemask.errors import UserError
 from facemask.learning import backbones
 
-SCRATCH = params.Scratch(kind="scratch")
+SCRATCH = recipes.Scratch(kind="scratch")
+NATIVE = recipes.NativePool(kind="native")
 
 
 def config(
-    name: str = "test_efficientnet", weights: params.Weights = SCRATCH, **options: object
-) -> params.Backbone:
-    return params.Backbone(name=name, weights=weights, options=options)
+    name: str = "test_efficientnet",
+    weights: recipes.Scratch | recipes.Hub | recipes.WeightsFile = SCRATCH,
+    pool: recipes.NativePool | recipes.Gem = NATIVE,
+    **options: object,
+) -> recipes.Timm:
+    return recipes.Timm(kind="timm", name=name, weights=weights, options=options, pool=pool)
 
 
-def file(path: Path) -> params.WeightsFile:
-    return params.WeightsFile(
+def gem(p: float = 3.0) -> recipes.Gem:
+    return recipes.Gem(kind="gem", p=p, learn=True)
+
+
+def file(path: Path) -> recipes.WeightsFile:
+    return recipes.WeightsFile(
         kind="file", path=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest()
     )
 
@@ -61,7 +69,7 @@ def test_weights_file_is_loaded_whatever_classifier_it_has(tmp_path):
 
 
 def test_weights_are_skipped_when_a_checkpoint_follows(tmp_path):
-    gone = params.WeightsFile(kind="file", path=str(tmp_path / "gone.pth"), sha256="0" * 64)
+    gone = recipes.WeightsFile(kind="file", path=str(tmp_path / "gone.pth"), sha256="0" * 64)
     backbones.build(config(weights=gone), (32, 32), pretrained=False)
     with pytest.raises(UserError, match=r"no file .*gone\.pth"):
         backbones.build(config(weights=gone), (32, 32))
@@ -72,7 +80,7 @@ def test_wrong_hash_and_wrong_network_are_refused(tmp_path):
     safetensors.torch.save_file(timm.create_model("test_resnet", num_classes=0).state_dict(), path)
     with pytest.raises(UserError, match="sha256"):
         backbones.build(
-            config(weights=params.WeightsFile(kind="file", path=str(path), sha256="0" * 64)), (32, 32)
+            config(weights=recipes.WeightsFile(kind="file", path=str(path), sha256="0" * 64)), (32, 32)
         )
     with pytest.raises(UserError, match="does not hold the weights of test_efficientnet"):
         backbones.build(config(weights=file(path)), (32, 32))
@@ -102,13 +110,13 @@ def test_hub_weights_without_network_say_what_to_fetch_within_seconds(monkeypatc
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     start = time.monotonic()
     with pytest.raises(UserError, match=r"model\.safetensors of timm/mobilenetv3_small_050.*kind: file"):
-        backbones.build(config("mobilenetv3_small_050", params.Hub(kind="hub")), (32, 32))
+        backbones.build(config("mobilenetv3_small_050", recipes.Hub(kind="hub")), (32, 32))
     assert time.monotonic() - start < 30
 
 
 def test_a_network_without_hub_weights_says_so():
     with pytest.raises(UserError, match="no weights of"):
-        backbones.build(config("efficientnet_b8", params.Hub(kind="hub")), (32, 32))
+        backbones.build(config("efficientnet_b8", recipes.Hub(kind="hub")), (32, 32))
 
 
 def test_real_weights_from_a_local_file_see_the_photo(shared):
@@ -129,3 +137,64 @@ def test_real_weights_from_a_local_file_see_the_photo(shared):
     with torch.inference_mode():
         first, second, other = torch.nn.functional.normalize(backbone(torch.stack([*photos, noise])))
     assert first @ second > first @ other + 0.1
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_convnext", "test_mambaout"])
+def test_gem_pools_maps_to_vectors_and_is_trained(name):
+    """The last of these gives its maps with the channels last."""
+    size = (96, 64)
+    native = backbones.features(backbones.build(config(name), size), size)
+    backbone = backbones.build(config(name, pool=gem()), size)
+    assert backbones.features(backbone, size) == native
+    backbone(torch.randn(2, 3, *size)).square().sum().backward()
+    assert backbone.get_parameter("gem.p").grad.abs() > 0
+
+
+def test_gem_with_exponent_one_is_the_pooling_of_a_network_that_takes_the_mean(tmp_path):
+    donor = timm.create_model("test_resnet", num_classes=0)
+    safetensors.torch.save_file(donor.state_dict(), tmp_path / "w.safetensors")
+    weights = file(tmp_path / "w.safetensors")
+    photos = torch.randn(2, 3, 96, 64)
+    plain, pooled = (
+        backbones.build(config("test_resnet", weights, pool), (96, 64)).eval() for pool in (NATIVE, gem(1.0))
+    )
+    torch.testing.assert_close(pooled(photos), plain(photos), atol=1e-5, rtol=1e-4)
+
+
+def test_gem_is_refused_where_there_is_no_map():
+    with pytest.raises(
+        UserError, match=r"train\.backbone\.pool: test_vit gives features of shape \(1, .*native"
+    ):
+        backbones.build(config("test_vit", pool=gem()), (96, 96))
+
+
+def test_gem_and_an_own_pooling_are_one_too_many():
+    with pytest.raises(UserError, match=r"train\.backbone\.options: global_pool"):
+        backbones.build(config("test_resnet", pool=gem(), global_pool="max"), (32, 32))
+
+
+def test_a_size_that_is_too_small_for_gem_is_told():
+    with pytest.raises(UserError, match=r"train\.image\.size: \[32, 24\]"):
+        backbones.build(config("inception_v3", pool=gem()), (32, 24))
+
+
+def test_weights_that_are_not_a_state_dict_are_refused(tmp_path):
+    torch.save([1, 2], tmp_path / "list.pth")
+    (tmp_path / "empty.pth").write_bytes(b"")
+    for name in ("list.pth", "empty.pth"):
+        with pytest.raises(UserError, match="does not hold the weights of test_resnet"):
+            backbones.build(config("test_resnet", file(tmp_path / name)), (32, 32))
+
+
+def test_networks_from_scratch_start_differently():
+    first, second = (backbones.build(config(), (32, 32)) for _ in range(2))
+    weights = zip(first.parameters(), second.parameters(), strict=True)
+    assert any(not torch.equal(a, b) for a, b in weights)
+
+
+def test_facenet_is_built_beside_timm():
+    cfg = recipes.FaceNet(kind="facenet", weights=SCRATCH)
+    backbone = backbones.build(cfg, (96, 80))
+    assert backbones.features(backbone, (96, 80)) == 512
+    with pytest.raises(UserError, match=r"train\.image\.size: \[60, 60\]"):
+        backbones.features(backbone, (60, 60))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +15,17 @@ import pytest
 import torch
 from dvc.repo import Repo
 
-from facemask import launch, loading, params
+from facemask import launch, loading, params, recipes
 from facemask.errors import UserError
 from facemask.inference.predict import predict
-from facemask.learning.fit import Fitted, Side
+from facemask.learning import rates
+from facemask.learning.batches import Side
+from facemask.learning.fit import Fitted
 from facemask.learning.fit import fit as fit_or_none
 from facemask.learning.task import Task
 from facemask.scoring import metrics
+
+PLAIN = [params.Identity(kind="identity")]
 
 
 @pytest.fixture(scope="session")
@@ -40,15 +47,28 @@ def repo(empty_repository, tmp_path: Path, monkeypatch) -> Path:
     return folder
 
 
+DROPOUT = {"p": 0.1, "samples": 1}
+BANDS = {"kind": "bands"}
+BINS = {"kind": "bins", "edges": [25, 30, 45, 60], "cuts": [30, 60]}
+DISTRIBUTION = {"kind": "distribution", "ages": [10, 80], "sigma": 3.0, "cuts": [30, 60]}
+
+
+def name(changes: dict) -> str:
+    """Of a case: its keys, and the kinds chosen."""
+    return "-".join(
+        f"{key}.{value.get('kind', '')}" if isinstance(value, dict) else key for key, value in changes.items()
+    )
+
+
 def fit(*arguments: object, **options: object) -> Fitted:
     fitted = fit_or_none(*arguments, **options)
     assert fitted is not None
     return fitted
 
 
-def recipe(toy_yaml: dict, **changes: object) -> params.Recipe:
+def recipe(toy_yaml: dict, **changes: object) -> recipes.Recipe:
     toy_yaml["train"] |= changes
-    return launch.view(loading.parse(toy_yaml, "toy"), params.Recipe)
+    return launch.view(loading.parse(toy_yaml, "toy"), recipes.Recipe)
 
 
 def side(photos: int, seed: int) -> Side:
@@ -59,17 +79,23 @@ def side(photos: int, seed: int) -> Side:
         rng.integers(0, 60, (photos, 32, 24, 3))
         + np.stack([labels * 10, 150 - labels * 10, labels * 0], 1)[:, None, None]
     )
-    return Side(pixels.astype(np.uint8), labels, labels, np.ones(photos, np.int64))
+    # Classes 0, 5, 10, 15: young, old, middle-aged, young.
+    ages = np.array([20, 60, 45, 25])[np.arange(photos) % 4]
+    return Side(pixels.astype(np.uint8), labels, ages, labels, np.ones(photos, np.int64))
 
 
-@pytest.mark.parametrize("ema", [0.0, 0.7])
-def test_a_fold_learns_what_can_be_learnt(repo, toy_yaml, ema):
+@pytest.mark.parametrize(
+    "average",
+    [{"kind": "none"}, {"kind": "ema", "decay": 0.7}, {"kind": "swa", "start": 0.5}],
+    ids=lambda a: a["kind"],
+)
+def test_a_fold_learns_what_can_be_learnt(repo, toy_yaml, average):
     """And the weights that are kept are those that were scored, averaged ones too."""
-    cfg = recipe(toy_yaml, epochs=8, lr=0.01, ema=ema)
+    cfg = recipe(toy_yaml, epochs=8, lr=0.01, average=average)
     val = side(16, 1)
     fitted = fit(cfg, side(64, 0), val, seed=0, live=repo / "live")
     assert fitted.macro_f1 > 0.9
-    table = predict([fitted.model], [val.pixels], ["identity"])
+    table = predict([fitted.model], [val.pixels], PLAIN, "probabilities")
     assert metrics.score(table, val.labels)["macro_f1"] == pytest.approx(fitted.macro_f1, abs=1e-6)
 
 
@@ -87,7 +113,7 @@ def test_the_epoch_kept_is_the_best_of_those_logged(repo, toy_yaml):
     "changes",
     [
         {},
-        {"ema": 0.5},
+        {"average": {"kind": "ema", "decay": 0.5}},
         {"optimiser": {"kind": "sgd", "weight_decay": 0.0, "momentum": 0.9, "nesterov": True}},
     ],
 )
@@ -101,28 +127,93 @@ def test_the_same_seed_gives_the_same_weights(repo, toy_yaml, changes):
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
 
+@pytest.fixture(scope="module")
+def usual() -> dict[str, dict[str, torch.Tensor]]:
+    """Weights without any change, by how long they were trained."""
+    return {}
+
+
 @pytest.mark.parametrize(
     "changes",
     [
-        {"head": {"kind": "joint", "dropout": 0.1}},
+        {"head": {"kind": "joint", "dropout": DROPOUT}},
+        {"head": {"kind": "arcface", "dropout": DROPOUT, "scale": 20.0, "margin": 0.3}},
+        {"head": {"kind": "three", "dropout": {"p": 0.5, "samples": 1}, "backbones": "one", "age": BANDS}},
+        {"head": {"kind": "three", "dropout": {"p": 0.1, "samples": 4}, "backbones": "one", "age": BANDS}},
+        {"head": {"kind": "three", "dropout": DROPOUT, "backbones": "each", "age": BANDS}},
+        {"head": {"kind": "three", "dropout": DROPOUT, "backbones": "one", "age": BINS}},
+        {"head": {"kind": "three", "dropout": DROPOUT, "backbones": "one", "age": BINS | {"kind": "corn"}}},
+        {"head": {"kind": "three", "dropout": DROPOUT, "backbones": "one", "age": DISTRIBUTION}},
+        {"head": {"kind": "fused", "dropout": DROPOUT}},
+        {
+            "head": {"kind": "multilabel", "dropout": DROPOUT},
+            "loss": {"kind": "multilabel_soft_margin"},
+        },
+        {"head": {"kind": "age_by_gender", "dropout": DROPOUT, "backbones": "one", "age": BANDS}},
         {"loss": {"kind": "focal", "gamma": 2.0}},
         {"loss": {"kind": "soft_f1", "eps": 1e-7}},
         {"loss": {"kind": "cross_entropy", "smoothing": 0.3}},
+        {"loss": {"kind": "symmetric_cross_entropy", "alpha": 1.0, "beta": 1.0, "log_zero": -4.0}},
+        {
+            "loss": {
+                "kind": "blend",
+                "parts": [
+                    {"weight": 0.4, "loss": {"kind": "soft_f1", "eps": 1e-7}},
+                    {"weight": 0.6, "loss": {"kind": "focal", "gamma": 2.0}},
+                ],
+            }
+        },
+        {"class_weights": {"kind": "inverse", "power": 1.0}},
+        {"class_weights": {"kind": "inverse_log"}},
+        {"class_weights": {"kind": "effective", "beta": 0.9}},
+        {"logit_adjustment": {"kind": "loss", "tau": 1.0}},
         {"optimiser": {"kind": "sgd", "weight_decay": 0.0, "momentum": 0.9, "nesterov": True}},
+        {"optimiser": {"kind": "timm", "name": "lamb", "weight_decay": 0.01, "options": {}}},
+        {"layer_decay": 0.5},
+        {"schedule": {"kind": "constant", "warmup_steps": 0}},
         {"schedule": {"kind": "cosine", "warmup_steps": 2, "min_lr": 0.0}},
-        {"ema": 0.9},
+        {
+            "schedule": {
+                "kind": "cosine_restarts",
+                "warmup_steps": 0,
+                "period_epochs": 1.0,
+                "multiply": 1.0,
+                "min_lr": 0.0,
+            }
+        },
+        {"schedule": {"kind": "step", "warmup_steps": 0, "every_epochs": 0.5, "factor": 0.5}},
+        {"schedule": {"kind": "plateau", "warmup_steps": 5, "patience": 0, "factor": 0.1, "min_lr": 0.0}},
+        {"accumulate": 2},
+        {"clip": {"kind": "norm", "limit": 0.01}},
+        {"clip": {"kind": "value", "limit": 0.0001}},
+        {"clip": {"kind": "agc", "limit": 0.0001}},
+        {"average": {"kind": "ema", "decay": 0.9}},
+        {"average": {"kind": "swa", "start": 0.0}, "epochs": 3, "lr": 0.02},
+        {"freeze": {"kind": "head_only"}},
+        {"freeze": {"kind": "gradual", "every": 1}},
         {"augment": [{"name": "GridDropout", "p": 1.0}]},
+        {"mixing": {"kind": "mixup", "alpha": 1.0, "p": 1.0}},
+        {"mixing": {"kind": "cutmix", "alpha": 1.0, "p": 1.0}},
+        {"sampler": {"kind": "weighted", "power": 1.0}},
         {"image": {"size": [32, 24], "background": "keep", "mean": [0.1] * 3, "std": [0.3] * 3}},
         {"batch_size": 4},
+        {"refit": {"kind": "logistic", "c": 1.0, "smote": 3}},
+        {"refit": {"kind": "logistic", "c": 1.0, "smote": None}},
     ],
-    ids=lambda changes: "-".join(changes),
+    ids=name,
 )
-def test_every_knob_of_the_recipe_reaches_the_weights(repo, toy_yaml, changes):
-    usual = recipe(toy_yaml)
-    before = fit(usual, side(24, 0), side(8, 1), seed=1, live=repo / "live").model.state_dict()
-    after = fit(
-        recipe(toy_yaml, **changes), side(24, 0), side(8, 1), seed=1, live=repo / "live"
-    ).model.state_dict()
+def test_every_knob_of_the_recipe_reaches_the_weights(repo, toy_yaml, usual, changes):
+    # Class 0 is three times as frequent as the others, so that its weight and frequency matter.
+    train = replace(side(24, 0), repeats=np.where(np.arange(24) % 4 == 0, 3, 1))
+
+    def weights(**changes: object) -> dict[str, torch.Tensor]:
+        cfg = recipe(copy.deepcopy(toy_yaml), **changes)
+        return fit(cfg, train, side(8, 1), seed=1, live=repo / "live").model.state_dict()
+
+    length = {key: changes[key] for key in ("epochs", "lr") if key in changes}
+    if str(length) not in usual:
+        usual[str(length)] = weights(**length)
+    before, after = usual[str(length)], weights(**changes)
     assert before.keys() != after.keys() or any(not torch.equal(before[name], after[name]) for name in before)
 
 
@@ -153,10 +244,10 @@ def test_the_schedule_moves_at_every_optimiser_step(repo, toy_yaml, monkeypatch)
 def test_validation_uses_official_labels_and_training_the_trainers(repo, toy_yaml):
     """Shifted training labels move what is learnt and not the yardstick."""
     train, val = side(64, 0), side(16, 1)
-    shifted = Side(train.pixels, (train.labels + 1) % 18, train.labels, train.repeats)
-    odd = Side(val.pixels, (val.labels + 1) % 18, val.labels, val.repeats)
+    shifted = replace(train, targets=(train.labels + 1) % 18)
+    odd = replace(val, targets=(val.labels + 1) % 18)
     fitted = fit(recipe(toy_yaml, epochs=8, lr=0.01), shifted, odd, seed=0, live=repo / "live")
-    table = predict([fitted.model], [val.pixels], ["identity"])
+    table = predict([fitted.model], [val.pixels], PLAIN, "probabilities")
     assert (
         metrics.score(table, (val.labels + 1) % 18)["macro_f1"] > metrics.score(table, val.labels)["macro_f1"]
     )
@@ -176,7 +267,7 @@ def test_rows_with_no_repeats_never_reach_the_trainer(repo, toy_yaml, monkeypatc
     repeats = np.where(train.labels == 5, 0, np.where(train.labels == 10, 3, 1))
     fit(
         recipe(toy_yaml),
-        Side(train.pixels, train.labels, train.labels, repeats),
+        replace(train, repeats=repeats),
         side(8, 1),
         seed=1,
         live=repo / "live",
@@ -187,7 +278,7 @@ def test_rows_with_no_repeats_never_reach_the_trainer(repo, toy_yaml, monkeypatc
 
 def test_an_empty_side_is_told(repo, toy_yaml):
     empty = side(8, 0)
-    empty = Side(empty.pixels, empty.labels, empty.labels, np.zeros(8, np.int64))
+    empty = replace(empty, repeats=np.zeros(8, np.int64))
     with pytest.raises(UserError, match="training side"):
         fit(recipe(toy_yaml), empty, side(8, 1), seed=0, live=repo / "live")
 
@@ -197,3 +288,66 @@ def test_live_metrics_are_strict_json(repo, toy_yaml):
     content = json.loads((repo / "live/metrics.json").read_text())
     assert 0 <= content["val"]["macro_f1"] <= 1
     assert content["train"]["loss"] > 0
+
+
+def unlabelled(photos: int, seed: int) -> np.ndarray:
+    return side(photos, seed).pixels
+
+
+SELF_TRAINING = {"kind": "self_training", "source": "eval", "rounds": 2, "threshold": 0.0, "per_class": None}
+UDA = {"kind": "uda", "source": "folder", "weight": 5.0, "ratio": 2, "temperature": 0.5, "threshold": 0.0}
+
+
+def test_pseudo_labelled_photos_train_the_next_round(repo, toy_yaml, monkeypatch):
+    sizes: list[int] = []
+    start = Task.__init__
+
+    def spy(self, recipe, model, train, **options):
+        sizes.append(int(train.repeats.sum()))
+        start(self, recipe, model, train, **options)
+
+    monkeypatch.setattr(Task, "__init__", spy)
+    cfg = recipe(toy_yaml, unlabelled=SELF_TRAINING)
+    fit(cfg, side(16, 0), side(8, 1), seed=0, live=repo / "live", unlabelled=unlabelled(12, 2))
+    assert sizes == [16, 28, 28]
+
+
+def test_no_confident_photo_leaves_the_teacher(repo, toy_yaml):
+    cfg = recipe(toy_yaml, unlabelled=SELF_TRAINING | {"threshold": 1.0})
+    alone = fit(
+        recipe(copy.deepcopy(toy_yaml), unlabelled={"kind": "none"}),
+        side(16, 0),
+        side(8, 1),
+        seed=0,
+        live=repo / "live",
+    )
+    both = fit(cfg, side(16, 0), side(8, 1), seed=0, live=repo / "live", unlabelled=unlabelled(12, 2))
+    before, after = alone.model.state_dict(), both.model.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0])
+def test_consistency_moves_the_weights_where_answers_are_confident(repo, toy_yaml, threshold):
+    """Without a confident answer, unlabelled photos reach the running statistics only."""
+    sides = side(16, 0), side(8, 1)
+    toy_yaml["train"]["augment"] = [{"name": "GridDropout", "p": 1.0}]
+    # Dropout would draw other numbers once there are more photos.
+    toy_yaml["train"]["head"]["dropout"]["p"] = 0.0
+    off = fit(recipe(toy_yaml), *sides, seed=0, live=repo / "live").model
+    cfg = recipe(toy_yaml, unlabelled=UDA | {"threshold": threshold})
+    on = fit(cfg, *sides, seed=0, live=repo / "live", unlabelled=unlabelled(12, 2)).model
+    pairs = zip(off.parameters(), on.parameters(), strict=True)
+    assert all(torch.allclose(a, b, atol=1e-7) for a, b in pairs) == (threshold == 1.0)
+
+
+def test_unlabelled_photos_that_are_not_there_are_told(repo, toy_yaml):
+    with pytest.raises(UserError, match=r"unlabelled\.source is eval"):
+        fit(recipe(toy_yaml, unlabelled=SELF_TRAINING), side(16, 0), side(8, 1), seed=0, live=repo / "live")
+
+
+def test_the_finder_suggests_a_rate_at_which_the_loss_falls(repo, toy_yaml):
+    found = rates.find(recipe(toy_yaml), side(64, 0), None, seed=0, steps=100)
+    assert len(found.rates) == len(found.losses) <= 100
+    assert all(a < b for a, b in itertools.pairwise(found.rates))
+    assert found.rates[0] < found.suggestion < found.rates[int(np.argmin(found.losses))]
+    assert min(found.losses) < 0.9 * found.losses[0]

@@ -48,6 +48,9 @@ def stage(
     )
     tables.write(tmp_path / "labels" / "labels.csv", labels, tables.LABELS)
     tables.write(tmp_path / "labels" / "eval.csv", listed, tables.EVAL)
+    for schema in (tables.EXTRA, tables.UNLABELLED):
+        nothing = pd.DataFrame(columns=list(schema.columns), dtype=str)
+        tables.write(tmp_path / "labels" / schema.name, nothing, schema)
     known = np.zeros((64, 48), dtype=np.uint8)
     known[20:, 10:40] = 255
     truths = {f"{digest}.png": codec.encode_matte(known) for digest in labels["sha256"][:5]}
@@ -57,7 +60,7 @@ def stage(
 
     def run(cfg: params.BackgroundRemoval, name: str = "out") -> Path:
         out = tmp_path / name
-        paths = {"labels": tmp_path / "labels", "truth": tmp_path / "truth"}
+        paths = {name: tmp_path / name for name in ("labels", "truth", "extra", "synthetic")}
         metrics, plot = beside(out) / "metrics.json", beside(out) / "sheet.jpg"
         background_removal.run(cfg, root=root, out=out, metrics=metrics, plot=plot, **paths)
         return out
@@ -128,3 +131,24 @@ def test_without_matting_there_are_rows_and_no_mattes(stage: Callable[..., Path]
         assert not images.names
     metrics = json.loads((beside(out) / "metrics.json").read_text())
     assert metrics["iou"] == {"n": 0, "mean": None, "median": None, "p05": None}
+
+
+def test_other_data_sets_get_mattes_too(stage: Callable[..., Path], tmp_path: Path) -> None:
+    alone = tables.read(stage(GRABCUT) / "mattes.csv", tables.MATTES)
+    photo = next((tmp_path / "contest" / "eval" / "images").iterdir()).read_bytes()
+    digest = hashlib.sha256(photo).hexdigest()
+    keys = ["extra/synthesise/train/images/000001_male_Asian_19/mask1.jpg", "extra/more/unlabelled/a/b.jpg"]
+    for place in ("synthetic/train/images/000001_male_Asian_19/mask1.jpg", "extra/more/unlabelled/a/b.jpg"):
+        (tmp_path / place).parent.mkdir(parents=True)
+        (tmp_path / place).write_bytes(photo)
+    row = (keys[0], "synthesise/000001", "f", "mask1", 0, 0, 30, digest, "ok", "")
+    for schema, only in ((tables.EXTRA, row), (tables.UNLABELLED, (keys[1], digest, "ok"))):
+        table = pd.DataFrame([only], columns=list(schema.columns))
+        tables.write(tmp_path / "labels" / schema.name, table, schema)
+    out = stage(GRABCUT, "lent")
+    rows = tables.read(out / "mattes.csv", tables.MATTES)
+    assert rows[: len(alone)].equals(alone)
+    assert rows["photo"][len(alone) :].tolist() == keys
+    with archive.Reader(out / "mattes.zip") as images:
+        assert {f"{key}.png" for key in keys} <= images.names
+    assert json.loads((beside(out) / "metrics.json").read_text())["photos"] == len(alone) + 2

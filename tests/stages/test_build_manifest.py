@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,18 +22,37 @@ PLAIN = params.BuildManifest(folds=3, holdout=0.1, balance=params.NoBalance(kind
 
 
 @pytest.fixture
-def inputs(contest_folder: Factory, tmp_path: Path) -> dict[str, Path]:
-    """Outputs of the stages before, of 18 people; one photo unreadable, one without a matte."""
-    root = contest_folder(people=18, eval_people=2, size=(8, 6))
-    (root / "train/images/000001_male_Asian_19/mask2.jpg").write_bytes(b"")
+def root(contest_folder: Factory, tmp_path: Path) -> Path:
+    """18 people, one photo unreadable, and nothing beside them."""
+    made = contest_folder(people=18, eval_people=2, size=(8, 6))
+    (made / "train/images/000001_male_Asian_19/mask2.jpg").write_bytes(b"")
+    for name in ("extra", "synthetic"):
+        (tmp_path / name).mkdir()
+    return made
+
+
+@pytest.fixture
+def inputs(root: Path) -> dict[str, Path]:
+    """Outputs of the stages before; one photo without a matte."""
+    return prepare(root)
+
+
+def prepare(root: Path) -> dict[str, Path]:
+    tmp_path = root.parent
     (tmp_path / "fixes.csv").write_text("dataset,id,field,old,new,status,source,note\n")
     folders = {name: tmp_path / name for name in ("labels", "faces", "mattes")}
-    trust = params.FixLabels(trust="confirmed")
-    metrics = tmp_path / "fix_labels.json"
-    fix_labels.run(trust, root=root, fixes=tmp_path / "fixes.csv", out=folders["labels"], metrics=metrics)
-    labels = tables.read(folders["labels"] / "labels.csv", tables.LABELS)
-    listed = tables.read(folders["labels"] / "eval.csv", tables.EVAL)
-    photos = pd.concat([labels, listed])[["photo", "status"]].reset_index(drop=True)
+    paths = {
+        "fixes": tmp_path / "fixes.csv",
+        "out": folders["labels"],
+        "metrics": tmp_path / "fix_labels.json",
+    }
+    paths |= {name: tmp_path / name for name in ("extra", "synthetic")}
+    fix_labels.run(params.FixLabels(trust="confirmed"), root=root, **paths)
+    photos = pd.concat(
+        tables.read(folders["labels"] / schema.name, schema)
+        for schema in (tables.LABELS, tables.EVAL, tables.EXTRA, tables.UNLABELLED)
+    )
+    photos = photos[["photo", "status"]].reset_index(drop=True)
     readable = photos["status"] == "ok"
     faces = photos.assign(status=readable.map({True: "found", False: "unreadable"}), score=0.9, faces=1)
     corners = dict.fromkeys(["x0", "y0", "cx0", "cy0"], 0.5) | dict.fromkeys(["x1", "y1", "cx1", "cy1"], 4.25)
@@ -62,6 +82,7 @@ class Result:
         build_manifest.run(cfg, bands, seed=seed, **inputs, **paths)
         self.train = tables.read(out / "manifest" / "train.csv", tables.TRAIN)
         self.eval = tables.read(out / "manifest" / "eval.csv", tables.EVAL_MANIFEST)
+        self.unlabelled = tables.read(out / "manifest" / "unlabelled.csv", tables.UNLABELLED_MANIFEST)
         self.counts = json.loads(metrics.read_text())
         self.bytes = {path.name: path.read_bytes() for path in sorted(out.rglob("*.*"))}
 
@@ -123,10 +144,81 @@ def test_balancing_moves_repeats_of_the_training_side_only(inputs: dict[str, Pat
 
 def test_a_second_run_writes_the_same_bytes_and_another_seed_does_not(inputs: dict[str, Path]) -> None:
     first = Result(inputs)
-    assert set(first.bytes) == {"classes.png", "eval.csv", "metrics.json", "train.csv"}
+    assert set(first.bytes) == {"classes.png", "eval.csv", "metrics.json", "train.csv", "unlabelled.csv"}
     assert Result(inputs, name="again").bytes == first.bytes
     assert Result(inputs, seed=21).bytes["train.csv"] != first.bytes["train.csv"]
     assert first.bytes["classes.png"].startswith(b"\x89PNG")
+
+
+def whose(train: pd.DataFrame) -> dict[str, int]:
+    """Person -> fold."""
+    return dict(zip(train["person"], train["fold"], strict=True))
+
+
+def test_synthesised_people_stay_out_of_the_fold_of_whom_they_were_made_from(
+    root: Path, contest_folder: Factory
+) -> None:
+    plain = Result(prepare(root))
+    drawn = contest_folder("synthetic", people=18, eval_people=0, size=(8, 6), seed=1)
+    folders = sorted(path.name for path in (drawn / "train/images").iterdir())
+    # Each is made from the person after the one whose id they bear by chance; the last from nobody known.
+    people = [f"{folder},{number + 2:06d}" for number, folder in enumerate(folders[:-1])]
+    (drawn / "train/people.csv").write_text("\n".join(["folder,source", *people, f"{folders[-1]},"]) + "\n")
+    result = Result(prepare(root), name="lent")
+    more = result.train[result.train["split"] == "extra"]
+    ours = result.train[result.train["split"] != "extra"].reset_index(drop=True)
+    assert ours.equals(plain.train)
+    assert len(more) == 126
+    before = whose(plain.train)
+    assert -1 in before.values()
+    for person, fold in whose(more).items():
+        number = int(person.removeprefix("synthesise/"))
+        assert fold == (before[f"{number + 1:06d}"] if number < 18 else -2)
+    assert ((more["repeats"] == 0) == (more["fold"] == -1)).all()
+
+
+def test_the_same_photo_in_an_extra_data_set_makes_the_same_person(
+    root: Path, contest_folder: Factory
+) -> None:
+    before = whose(Result(prepare(root)).train)
+    held = next(person for person, fold in before.items() if fold == -1)
+    validating = next(person for person, fold in before.items() if fold == 1)
+    more = contest_folder("extra/more", people=4, eval_people=0, size=(8, 6), seed=1)
+    photo = {path.name[:6]: path / "mask4.jpg" for path in (root / "train/images").iterdir()}
+    copies = {path.name[:6]: path / "normal.jpg" for path in (more / "train/images").iterdir()}
+    shutil.copy(photo[held], copies["000001"])
+    shutil.copy(photo[validating], copies["000002"])
+    shutil.copy(next((root / "eval/images").iterdir()), copies["000003"])
+    result = Result(prepare(root), name="lent")
+    rows = result.train[result.train["split"] == "extra"]
+    assert whose(rows) == {"more/000001": -1, "more/000002": 1, "more/000003": -1, "more/000004": -2}
+    assert (rows["repeats"] > 0).groupby(rows["person"]).sum().tolist() == [0, 6, 0, 7]
+    assert set(rows["status"]) == {"ok"}
+    assert result.counts["extra"]["copies"] == 3
+    assert result.counts["extra"]["people_barred"] == 2
+
+
+def test_photos_without_labels_are_those_of_which_nothing_is_known(
+    root: Path, contest_folder: Factory
+) -> None:
+    more = contest_folder("extra/more", people=1, eval_people=2, size=(8, 6), seed=1)
+    shutil.move(more / "eval/images", more / "unlabelled")
+    shutil.rmtree(more / "eval")
+    fresh = sorted(path.name for path in (more / "unlabelled").iterdir())
+    for number, known in enumerate(
+        (
+            root / "train/images/000002_female_Asian_19/mask1.jpg",
+            next((root / "eval/images").iterdir()),
+            more / "train/images/000001_male_Asian_19/mask1.jpg",
+            more / "unlabelled" / fresh[0],
+        )
+    ):
+        shutil.copy(known, more / "unlabelled" / f"z{number}.jpg")
+    result = Result(prepare(root))
+    assert result.unlabelled["photo"].tolist() == [f"extra/more/unlabelled/{name}" for name in fresh]
+    assert set(result.unlabelled["face"]) == {"found"}
+    assert result.counts["unlabelled"] == {"photos": 14, "copies": 4}
+    assert len(result.eval) == 14
 
 
 @pytest.mark.parametrize(("side", "file"), [("faces", "boxes.csv"), ("mattes", "mattes.csv")])

@@ -1,4 +1,4 @@
-"""Honest scores from what the folds wrote, and one clear line where they cannot be had."""
+"""Honest scores from what the folds wrote and combine joined, and one clear line where they cannot be had."""
 
 import json
 from pathlib import Path
@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from facemask import params
+from facemask import params, recipes
 from facemask.errors import UserError
 from facemask.records import classes, tables
 from facemask.scoring import predictions
-from stages import evaluate
+from stages import combine, evaluate
 
 CFG = params.Evaluate(bootstrap=30, confidence=0.9, calibration_bins=10)
+PLAIN = params.Combine(members=(), how=params.SoftVote(kind="soft"), adjust=recipes.Nothing(kind="none"))
 KINDS = {"mask1": 0, "mask2": 0, "incorrect_mask": 1, "normal": 2}
 COLUMNS = list(classes.columns())
 
@@ -54,6 +55,7 @@ class Models:
         }
         held_out_rows = self.manifest[self.manifest["split"] == "holdout"]
         self.holdout = {fold: self._predict(held_out_rows, rng) for fold in range(3)}
+        self.unlabelled = {"kind": "none"}
 
     @staticmethod
     def _predict(rows, rng):
@@ -69,15 +71,27 @@ class Models:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 # Plain pandas: the project's own writer would refuse some of the faults that tests plant.
                 frames[fold].to_csv(path, index=False)
+            said = {"prior": [1 / 18] * 18, "recipe": {"unlabelled": self.unlabelled}}
+            (path.parent / "model.json").write_text(json.dumps(said))
 
     def run(self, folds=(0, 1, 2), cfg=CFG, out="metrics"):
         self.write()
-        evaluate.run(
-            cfg,
+        combine.run(
+            PLAIN,
             params.Folds(folds=folds),
-            seed=20,
             models=self.folder / "models",
             manifest=self.folder / "manifest",
+            out=self.folder / "combine",
+            metrics=self.folder / "combine.json",
+        )
+        return self.evaluate(cfg, out)
+
+    def evaluate(self, cfg=CFG, out="metrics"):
+        evaluate.run(
+            cfg,
+            seed=20,
+            manifest=self.folder / "manifest",
+            combined=self.folder / "combine",
             metrics=self.folder / out / "evaluate.json",
             plots=self.folder / out / "plots",
         )
@@ -157,7 +171,7 @@ def test_without_hold_out_there_is_no_such_key(drawn):
     drawn.manifest = drawn.manifest[drawn.manifest["split"] == "train"]
     drawn.holdout = {fold: frame.iloc[:0] for fold, frame in drawn.holdout.items()}
     found = drawn.run()
-    assert set(found) == {"confidence", "oof"}
+    assert set(found) == {"confidence", "eval_photos_used", "oof"}
     assert (drawn.folder / "metrics" / "plots" / "attributes.png").stat().st_size > 1000
 
 
@@ -318,10 +332,50 @@ def test_missing_manifest(models, tmp_path: Path):
     with pytest.raises(UserError, match="dvc repro build_manifest"):
         evaluate.run(
             CFG,
-            params.Folds(folds=(0,)),
             seed=0,
-            models=tmp_path / "models",
             manifest=tmp_path / "manifest",
+            combined=tmp_path / "combine",
             metrics=tmp_path / "m.json",
             plots=tmp_path / "plots",
         )
+
+
+@pytest.mark.parametrize("name", ["oof.csv", "holdout.csv", "combiner.json"])
+def test_what_combine_did_not_write_is_told(models, name):
+    models.run()
+    (models.folder / "combine" / name).unlink()
+    with pytest.raises(UserError, match=rf"{name}: no such file.*dvc repro combine"):
+        models.evaluate()
+
+
+def test_combined_tables_out_of_step_with_the_manifest_are_told(models):
+    models.run()
+    row = models.manifest.index[models.manifest["split"] == "train"][0]
+    models.manifest.loc[row, "class"] = (models.manifest.loc[row, "class"] + 1) % 18
+    models.write()
+    with pytest.raises(UserError, match=r"combine/oof\.csv: photo '.*': class \d+, but .*dvc repro combine"):
+        models.evaluate()
+
+
+@pytest.mark.parametrize(
+    ("unlabelled", "told"),
+    [
+        ({"kind": "none"}, 0),
+        ({"kind": "self_training", "source": "folder"}, 0),
+        ({"kind": "self_training", "source": "eval"}, 1),
+    ],
+)
+def test_scores_say_whether_the_eval_photos_were_learnt_from(models, unlabelled, told):
+    models.unlabelled = unlabelled
+    assert models.run()["eval_photos_used"] == told
+
+
+def test_photos_of_further_data_sets_stay_with_their_person(models):
+    held = models.manifest[models.manifest["split"] == "holdout"].iloc[0]
+    extra = held.to_dict() | {"photo": "extra/one.jpg", "split": "extra"}
+    first = models.run()
+    models.manifest = pd.concat([models.manifest, pd.DataFrame([extra])], ignore_index=True)
+    assert models.run() == first
+    models.manifest.loc[models.manifest["photo"] == "extra/one.jpg", "fold"] = -2
+    with pytest.raises(UserError, match=rf"person '{held['person']}' in the hold-out and in fold -2"):
+        models.run()

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from facemask import hardware, params
 from facemask.errors import UserError
@@ -86,6 +87,9 @@ def stage(
     tables.write(
         tmp_path / "labels" / "eval.csv", pd.DataFrame(listed, columns=list(tables.EVAL.columns)), tables.EVAL
     )
+    for schema in (tables.EXTRA, tables.UNLABELLED):
+        nothing = pd.DataFrame(columns=list(schema.columns), dtype=str)
+        tables.write(tmp_path / "labels" / schema.name, nothing, schema)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.setattr(hardware, "cores", lambda: 1)
     monkeypatch.setattr(finders, "build", lambda _: Stub())
@@ -95,7 +99,10 @@ def stage(
         out = tmp_path / name
         cfg = params.FaceCrop.model_validate(CFG.model_dump() | changes)
         metrics, plot = beside(out) / "metrics.json", beside(out) / "sheet.jpg"
-        face_crop.run(cfg, labels=tmp_path / "labels", root=root, out=out, metrics=metrics, plot=plot)
+        beyond = {"extra": tmp_path / "extra", "synthetic": tmp_path / "synthetic"}
+        face_crop.run(
+            cfg, labels=tmp_path / "labels", root=root, out=out, metrics=metrics, plot=plot, **beyond
+        )
         return out
 
     return run
@@ -153,6 +160,59 @@ def test_what_comes_after_the_network_does_not_run_it(stage: Callable[..., Path]
     assert Stub.shown == 27
 
 
+def lend(folder: Path) -> list[str]:
+    """List photos of an extra data set whose person has a number of the main one, and two without labels.
+
+    Only the first of each two shows a face to the stub; a synthesised person's photos show none at all.
+    """
+    rows: dict[str, tuple[str, str]] = {}
+    for key, red, person in (
+        ("extra/more/train/images/000001_male_Asian_19/mask1.png", 1, "more/000001"),
+        ("extra/more/train/images/000001_male_Asian_19/mask2.png", 0, "more/000001"),
+        ("extra/more/unlabelled/walk/a.png", 1, ""),
+        ("extra/more/unlabelled/walk/b.png", 0, ""),
+        ("extra/synthesise/train/images/000001_male_Asian_19/mask1.png", 0, "synthesise/000001"),
+    ):
+        place = folder / key.replace("extra/synthesise", "synthetic")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((128, 48, 3), red, dtype=np.uint8)).save(place)
+        rows[key] = hashlib.sha256(place.read_bytes()).hexdigest(), person
+    labelled = [
+        (key, person, "f", "mask1", 0, 0, 30, digest, "ok", "")
+        for key, (digest, person) in rows.items()
+        if person
+    ]
+    found = [(key, digest, "ok") for key, (digest, person) in rows.items() if not person]
+    for schema, part in ((tables.EXTRA, labelled), (tables.UNLABELLED, found)):
+        table = pd.DataFrame(part, columns=list(schema.columns))
+        tables.write(folder / "labels" / schema.name, table, schema)
+    return list(rows)
+
+
+def test_other_data_sets_are_cropped_too_and_lend_no_boxes(
+    stage: Callable[..., Path], tmp_path: Path
+) -> None:
+    alone = tables.read(stage() / "boxes.csv", tables.BOXES)
+    keys = lend(tmp_path)
+    out = stage("lent")
+    boxes = tables.read(out / "boxes.csv", tables.BOXES)
+    assert boxes[: len(alone)].equals(alone)
+    more = boxes[len(alone) :].set_index("photo")
+    assert sorted(more.index) == sorted(keys)
+    # Person 000001 of the main data set is another one, and its median box belongs to photos of another shape.
+    assert more.loc[keys, "status"].tolist() == ["found", "person", "found", "median", "frame"]
+    assert more.loc[keys[:4], "y1"].nunique() == 1
+    with archive.Reader(out / "crops.zip") as crops:
+        assert {f"{key}.jpg" for key in keys} <= crops.names
+    found = json.loads((beside(out) / "metrics.json").read_text())["found"]
+    assert found["extra"] == pytest.approx(1 / 3, abs=1e-6)
+    assert found["unlabelled"] == 0.5
+    before = json.loads((beside(tmp_path / "out") / "metrics.json").read_text())["found"]
+    assert {name: found[name] for name in before if name != "all"} == {
+        name: rate for name, rate in before.items() if name != "all"
+    }
+
+
 def test_no_face_in_any_photo_is_one_clear_line(stage: Callable[..., Path]) -> None:
     Stub.blind = True
     with pytest.raises(UserError, match=r"no face in any of 27 photos; lower .* or set .* to none or fixed"):
@@ -175,12 +235,16 @@ def test_real_faces_are_found_by_two_processes_as_by_one(
     tables.write(
         tmp_path / "labels" / "eval.csv", pd.DataFrame(columns=list(tables.EVAL.columns)), tables.EVAL
     )
+    for schema in (tables.EXTRA, tables.UNLABELLED):
+        nothing = pd.DataFrame(columns=list(schema.columns), dtype=str)
+        tables.write(tmp_path / "labels" / schema.name, nothing, schema)
     monkeypatch.setenv("FACEMASK_MEMO", "0")
     written = []
     for workers in (1, 2):
         monkeypatch.setattr(hardware, "cores", lambda count=workers: count)
         out = tmp_path / f"out{workers}"
         paths = {"metrics": beside(out) / "metrics.json", "plot": beside(out) / "sheet.jpg"}
+        paths |= {"extra": tmp_path / "extra", "synthetic": tmp_path / "synthetic"}
         face_crop.run(CFG, labels=tmp_path / "labels", root=root, out=out, **paths)
         written.append(contents(out))
     assert written[0] == written[1]

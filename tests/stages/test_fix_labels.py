@@ -33,15 +33,26 @@ def fixes(tmp_path: Path) -> Path:
     return path
 
 
+def beside(folder: Path) -> dict[str, Path]:
+    """Folders of extra data sets and of synthesised people, empty unless a test has filled them."""
+    folders = {name: folder / name for name in ("extra", "synthetic")}
+    for each in folders.values():
+        each.mkdir(exist_ok=True)
+    return folders
+
+
 class Result:
     """What the stage wrote."""
 
     def __init__(self, root: Path, fixes: Path, cfg: params.FixLabels = CONFIRMED) -> None:
         out = root.parent / "fix_labels"
         metrics = root.parent / "metrics" / "fix_labels.json"
-        fix_labels.run(cfg, root=root, fixes=fixes, out=out, metrics=metrics)
+        more = beside(root.parent)
+        fix_labels.run(cfg, root=root, fixes=fixes, out=out, metrics=metrics, **more)
         self.labels = tables.read(out / "labels.csv", tables.LABELS)
         self.eval = tables.read(out / "eval.csv", tables.EVAL)
+        self.extra = tables.read(out / "extra.csv", tables.EXTRA)
+        self.unlabelled = tables.read(out / "unlabelled.csv", tables.UNLABELLED)
         self.quarantine = tables.read(out / "quarantine.csv", tables.QUARANTINE)
         self.counts = json.loads(metrics.read_text())
         self.bytes = {path.name: path.read_bytes() for path in [*sorted(out.iterdir()), metrics]}
@@ -176,6 +187,68 @@ def test_without_eval_the_list_has_a_header_only(contest_folder: Factory, fixes:
     assert result.counts["eval_photos"] == 0
 
 
+def test_data_sets_beside_the_main_one_have_tables_of_their_own(
+    contest_folder: Factory, fixes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = contest_folder("mine", people=4, eval_people=1)
+    alone = Result(root, fixes)
+    assert (len(alone.extra), len(alone.unlabelled), alone.counts["extra"]) == (0, 0, {})
+    (root.parent / "extra" / "README.md").write_text("How to add one.\n")
+    assert Result(root, fixes).bytes == alone.bytes
+    more = contest_folder("extra/more", people=2, eval_people=0, seed=1, size=(8, 6))
+    (more / "train/images/000001_male_Asian_19/mask2.jpg").write_bytes(b"")
+    (more / "unlabelled").mkdir()
+    shutil.copy(root / PHOTOS / "normal.jpg", more / "unlabelled" / "walk.jpg")
+    drawn = contest_folder("synthetic", people=1, eval_people=0, seed=2, size=(8, 6))
+    (drawn / "train/people.csv").write_text("folder,source\n000001_male_Asian_19,000003\n")
+    fixes.write_text(f"{HEADER}more,000002,gender,female,male,confirmed,me,\n")
+    capsys.readouterr()
+    result = Result(root, fixes)
+    told = capsys.readouterr().out
+    assert "no label fixes for 'mine' (the folder's name); there are some for: none" in told
+    assert (
+        "extra data set 'more': 2 people, 14 labelled photos of them, 1 without labels, 1 of 1 fixes" in told
+    )
+    for name in ("labels.csv", "eval.csv"):
+        assert result.bytes[name] == alone.bytes[name]
+    assert result.extra["person"].value_counts().to_dict() == dict.fromkeys(
+        ("more/000001", "more/000002", "synthesise/000001"), 7
+    )
+    assert set(result.extra["gender"]) == {0}
+    assert result.extra.groupby("person")["source"].unique().map(list).to_dict() == {
+        "more/000001": [""],
+        "more/000002": [""],
+        "synthesise/000001": ["000003"],
+    }
+    walk = result.unlabelled.iloc[0]
+    assert walk["photo"] == "extra/more/unlabelled/walk.jpg"
+    assert walk["sha256"] == hashlib.sha256((root / PHOTOS / "normal.jpg").read_bytes()).hexdigest()
+    bad = "extra/more/train/images/000001_male_Asian_19/mask2.jpg"
+    assert result.extra.loc[result.extra["status"] != "ok", "photo"].tolist() == [bad]
+    assert result.quarantine["photo"].tolist() == [bad]
+    assert (result.counts["people"], result.counts["photos"], result.counts["unreadable"]) == (4, 28, 1)
+    assert {
+        name: (each["people"], each["photos"], each["unlabelled"], each["of_the_main_set"])
+        for name, each in result.counts["extra"].items()
+    } == {"more": (2, 14, 1, 0), "synthesise": (1, 7, 0, 1)}
+
+
+@pytest.mark.parametrize("side", ["train/images", "unlabelled"])
+def test_no_readable_photo_in_an_extra_data_set_is_an_error(
+    contest_folder: Factory, fixes: Path, side: str
+) -> None:
+    root = contest_folder(people=2, eval_people=0, size=(8, 6))
+    more = contest_folder("extra/more", people=2, eval_people=0, size=(8, 6))
+    (more / "unlabelled").mkdir()
+    shutil.copy(root / PHOTOS / "normal.jpg", more / "unlabelled" / "walk.jpg")
+    for photo in (more / side).rglob("*.jpg"):
+        photo.write_bytes(b"")
+    with pytest.raises(
+        UserError, match=rf"extra/more/{side}: none of \d+ photos can be read, such as .*\.jpg"
+    ):
+        Result(root, fixes)
+
+
 def test_a_mistake_ends_in_one_line_and_exit_code_1(
     contest_folder: Factory, fixes: Path, params_yaml: dict[str, object], repository: Path
 ) -> None:
@@ -183,6 +256,7 @@ def test_a_mistake_ends_in_one_line_and_exit_code_1(
     shutil.rmtree(root / PHOTOS)
     (root.parent / "params.yaml").write_text(yaml.safe_dump(params_yaml))
     options = {"root": root, "fixes": fixes, "out": root.parent / "out", "metrics": root.parent / "m.json"}
+    options |= beside(root.parent)
     ended = subprocess.run(
         [sys.executable, "-m", "stages.fix_labels", *(f"--{name}={path}" for name, path in options.items())],
         cwd=root.parent,
@@ -201,7 +275,7 @@ def test_a_mistake_ends_in_one_line_and_exit_code_1(
 @pytest.mark.slow
 def test_the_development_data_and_its_fixes(shared: Path, repository: Path, tmp_path: Path) -> None:
     root = shared / "data" / "realfaces"
-    paths = {"out": tmp_path / "out", "metrics": tmp_path / "metrics.json"}
+    paths = {"out": tmp_path / "out", "metrics": tmp_path / "metrics.json"} | beside(tmp_path)
     fix_labels.run(CONFIRMED, root=root, fixes=repository / "data" / "label_fixes.csv", **paths)
     counts = json.loads(paths["metrics"].read_text())
     assert (counts["people"], counts["photos"], counts["eval_photos"], counts["unreadable"]) == (

@@ -1,0 +1,202 @@
+"""Which trick helps? One technique at a time on top of one recipe, by out-of-fold score, paired over people.
+
+Every variant and seed is a DVC experiment in a clone of this project, so a run that was cut off goes on where it
+stopped, and ``dvc exp show`` in the clone shows them all. Run from the project's folder::
+
+    python -m benchmarks.ablation --seeds 1 2 --variants age_cut_60 mixup
+    python -m benchmarks.ablation --report-only
+
+The table goes to ``docs/ablation.md``. Intervals are percentile intervals of the difference to the base when people
+are drawn with replacement; both sides are scored on the same people, split the same way by the same seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import io
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dvc.api
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import yaml
+from dvc.exceptions import DvcException
+
+from facemask import files, presets
+from facemask.records import classes
+from facemask.scoring import intervals, metrics
+
+HERE = Path(__file__).resolve().parents[1]
+BASE = "base"
+RESAMPLES = 2000
+Counts = dict[tuple[str, int], npt.NDArray[np.int64]]
+
+
+def main() -> None:
+    """Run what is asked for, then write the table of all that is there."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ablation", description=__doc__)
+    parser.add_argument("--plan", type=Path, default=HERE / "benchmarks" / "ablation.yaml")
+    parser.add_argument("--root", default="../shared/data/realfaces", help="data.root, seen from the clone")
+    parser.add_argument("--work", type=Path, default=HERE / ".cache" / "ablation", help="where the clone is")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--variants", nargs="*", help="names out of the plan; all by default")
+    parser.add_argument("--report-only", action="store_true", help="train nothing")
+    parser.add_argument("--out", type=Path, default=HERE / "docs" / "ablation.md")
+    chosen = parser.parse_args()
+    plan = yaml.safe_load(chosen.plan.read_text())
+    known = {variant["name"]: variant for variant in plan["variants"]}
+    names = list(known) if chosen.variants is None else chosen.variants
+    if unknown := sorted(set(names) - set(known)):
+        sys.exit(f"error: {chosen.plan}: no variant {unknown[0]!r}; there are {', '.join(known)}")
+    clone = _clone(chosen.work)
+    if not chosen.report_only:
+        for seed in chosen.seeds:
+            for name in (BASE, *names):
+                _run(clone, plan, known.get(name, {"set": {}}), name, seed, chosen.root)
+    counts = _collect(clone)
+    if not counts:
+        sys.exit(f"error: {clone}: no experiment has run yet")
+    text = report(counts, plan)
+    with files.replacing(chosen.out) as temporary:
+        temporary.write_text(text)
+    print(text)
+
+
+def _clone(work: Path) -> Path:
+    """Clone of the project's last commit, with the development data beside it as the project has it."""
+    clone = work / "facemask"
+    if not clone.exists():
+        work.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["git", "clone", "--quiet", str(HERE), str(clone)], check=True)
+        (work / "shared").symlink_to(HERE.parent / "shared")
+    return clone
+
+
+def content(
+    clone: Path, plan: Mapping[str, Any], changes: Mapping[str, Any], seed: int, root: str
+) -> dict[str, Any]:
+    """Params of one experiment: shipped params, then the preset, the plan's base, the variant and the seed."""
+    whole = yaml.safe_load((HERE / "params.yaml").read_text())
+    preset = yaml.safe_load((clone / "presets" / f"{plan['preset']}.yaml").read_text())["params"]
+    for part in (preset, plan["base"], changes, {"seed": seed, "data": {"root": root}}):
+        whole = presets.merge(whole, dict(part))
+    return whole
+
+
+def _run(
+    clone: Path, plan: Mapping[str, Any], variant: Mapping[str, Any], name: str, seed: int, root: str
+) -> None:
+    label = f"{name}-seed{seed}"
+    if label in _dvc(clone, "exp", "list", "--name-only").split():
+        return
+    print(f"== {label}", flush=True)
+    wanted = content(clone, plan, variant["set"], seed, root)
+    (clone / "params.yaml").write_text(yaml.safe_dump(wanted, sort_keys=False))
+    _dvc(clone, "exp", "run", "--name", label, "combine", show=True)
+
+
+def _dvc(clone: Path, *arguments: str, show: bool = False) -> str:
+    """Run DVC in the clone with this environment's Python first on the path."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    ended = subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=clone,
+        env=os.environ | {"PATH": path, "HF_HUB_OFFLINE": "1"},
+        stdout=None if show else subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return ended.stdout or ""
+
+
+def _collect(clone: Path) -> Counts:
+    """Confusion counts (people, 18, 18) of every experiment, people in one order."""
+    found: Counts = {}
+    for label in sorted(_dvc(clone, "exp", "list", "--name-only").split()):
+        name, _, seed = label.rpartition("-seed")
+        try:
+            text = dvc.api.read("data/combine/oof.csv", repo=str(clone), rev=label)
+        except (DvcException, OSError) as error:
+            print(f"{label}: left out: {error}", file=sys.stderr)
+            continue
+        table = pd.read_csv(io.StringIO(text), dtype={"photo": str, "person": str})
+        person, _ = pd.factorize(table["person"], sort=True)
+        answered = table[list(classes.columns())].to_numpy().argmax(1)
+        found[name, int(seed)] = metrics.grouped(
+            table["class"].to_numpy(), answered, person, classes.COUNT, groups=int(person.max()) + 1
+        )
+    return found
+
+
+def report(counts: Counts, plan: Mapping[str, Any]) -> str:
+    """Table in Markdown: score, difference to the base and its interval, of each variant with the base's seeds."""
+    titles = {variant["name"]: variant["title"] for variant in plan["variants"]}
+    rows = []
+    for name in titles:
+        seeds = [seed for other, seed in counts if other == name and (BASE, seed) in counts]
+        if seeds:
+            rows.append((titles[name], seeds, *compare(counts, name, seeds)))
+    rows.sort(key=lambda row: -row[3])
+    base_seeds = [seed for name, seed in counts if name == BASE]
+    base = float(np.mean([metrics.macro_f1(counts[BASE, seed].sum(0)) for seed in base_seeds]))
+    people = len(counts[BASE, base_seeds[0]])
+    lines = [
+        HEAD.format(
+            date=datetime.date.today().isoformat(),
+            hardware=f"{os.cpu_count()} CPU cores ({platform.machine()}), no GPU",
+            preset=plan["preset"],
+            base=yaml.safe_dump(plan["base"], default_flow_style=True, width=10_000).strip(),
+            people=people,
+            score=f"{base:.3f}",
+            seeds=", ".join(map(str, sorted(base_seeds))),
+        ),
+        "| switched | seeds | macro-F1 | difference | 95 % interval |",
+        "|---|---|---|---|---|",
+    ]
+    for title, seeds, score, gap, low, high in rows:
+        lines.append(f"| {title} | {len(seeds)} | {score:.3f} | {gap:+.3f} | {low:+.3f} to {high:+.3f} |")
+    return "\n".join(lines) + "\n"
+
+
+def compare(counts: Counts, name: str, seeds: list[int]) -> tuple[float, float, float, float]:
+    """Mean macro-F1 of ``name``, its difference to the base, and that difference's interval over people."""
+
+    def statistic(summed: Mapping[str, npt.NDArray[np.float64]]) -> dict[str, npt.NDArray[np.float64]]:
+        score = {
+            side: np.mean([metrics.macro_f1(summed[f"{side}{seed}"]) for seed in seeds], 0) for side in "ab"
+        }
+        return {"score": score["b"], "gap": score["b"] - score["a"]}
+
+    held = {f"a{seed}": counts[BASE, seed] for seed in seeds} | {
+        f"b{seed}": counts[name, seed] for seed in seeds
+    }
+    point = statistic({key: table.sum(0)[None].astype(float) for key, table in held.items()})
+    found = intervals.bootstrap(held, statistic, resamples=RESAMPLES, confidence=0.95, seed=0)
+    assert found is not None
+    low, high = found["gap"]
+    return float(point["score"][0]), float(point["gap"][0]), float(low), float(high)
+
+
+HEAD = """\
+# Which trick helps?
+
+One technique at a time on top of the preset `{preset}` with `{base}`,
+on real faces in the contest's layout: {people} people, out-of-fold 18-class macro-F1 on the official age bands.
+Written by `python -m benchmarks.ablation` on {date}, {hardware}. The base scores **{score}** (seeds {seeds}).
+
+The interval is of the difference to the base with the same seed: people are drawn with replacement ({resamples}
+times), both sides scored on the same people. It covers chance in who is in the data; the chance of a training
+(initial weights, order, split) is covered only as far as there are several seeds. An interval that holds 0 shows
+nothing either way.
+""".replace("{resamples}", f"{RESAMPLES:,}")
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""Which photo files can be read at all, and what is in them: a content hash."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import pandas as pd
+
+from facemask import progress
+from facemask.errors import UserError
+from facemask.images import codec
+from facemask.records.roots import PREFIX, Roots
+
+# Decoding leaves the interpreter's lock, and a slow disk is waited for by several.
+THREADS: Final = 4
+
+
+def check(where: Roots, keys: Iterable[str]) -> pd.DataFrame:
+    """Hash and decode every photo.
+
+    Returns
+    -------
+    pandas.DataFrame
+        photo, sha256, status (``ok`` or ``unreadable``) and reason (empty if it can be read), in the order of
+        ``keys``.
+
+    Raises
+    ------
+    UserError
+        If a whole part of a data set cannot be read.
+    """
+
+    def one(photo: str) -> tuple[str, str, str, str]:
+        content = where.path(photo).read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        try:
+            codec.decode(content)
+        except codec.UnreadableImage as error:
+            return photo, digest, "unreadable", str(error)
+        return photo, digest, "ok", ""
+
+    photos = list(keys)
+    with ThreadPoolExecutor(THREADS) as pool:
+        rows = list(progress.track(pool.map(one, photos), total=len(photos), label="photos checked"))
+    checked = pd.DataFrame(rows, columns=["photo", "sha256", "status", "reason"], dtype=str)
+    for place, part in checked.groupby(checked["photo"].map(_part)):
+        if (part["status"] != "ok").all():
+            first = f"{where.path(part['photo'].iloc[0])} ({part['reason'].iloc[0]})"
+            folder = where.path(str(place))
+            raise UserError(
+                f"{folder}: none of {len(part)} photos can be read, such as {first}; copy them anew"
+            )
+    return checked
+
+
+def _part(key: str) -> str:
+    """Name the side of its data set that a photo belongs to, such as ``train/images``."""
+    parts = key.split("/")
+    start = 2 if parts[0] == PREFIX else 0
+    return "/".join(parts[: start + (1 if parts[start] == "unlabelled" else 2)])

@@ -1,0 +1,88 @@
+"""Make one table of the folds' answers and those of past experiments: vote, weights or stacking, logit adjustment.
+
+Past experiments (``combine.members``) are read through DVC; the commit behind each name is kept in ``combiner.json``,
+and infer asks for that one. DVC runs this stage again when the list changes, not when a branch moves on: name an
+experiment, a tag or a commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from facemask import files, params
+from facemask.inference import ensembles, experiments, facts
+from facemask.inference.combiner import Combiner
+from facemask.launch import launch
+from facemask.records import tables
+from facemask.scoring import metrics as scoring
+from facemask.scoring import predictions
+
+
+def run(
+    cfg: params.Combine,
+    folds: params.Folds,
+    *,
+    models: Path,
+    manifest: Path,
+    out: Path,
+    metrics: Path,
+) -> None:
+    """Read ``models``/fold<k>, ``manifest``/train.csv and the members; write ``out`` and ``metrics``.
+
+    ``out`` then holds oof.csv (each row combined by what was fitted on the other folds), holdout.csv and combiner.json.
+    """
+    rows = tables.read(manifest / tables.TRAIN.name, tables.TRAIN)
+    oof = predictions.out_of_fold(models, folds.folds, rows)
+    held = predictions.hold_out(models, folds.folds, rows)
+    known = facts.read(models, folds.folds)
+    members = experiments.resolve(cfg.members)
+    past = [experiments.load(member) for member in members]
+    used = known.eval_photos_used or any(one.eval_photos_used for one in past)
+    seen = _stacked(oof, past, rows)
+    labelled = (seen, oof.official, predictions.folds_of(oof, rows), oof.person, known.prior)
+    rule, tau = ensembles.fit(cfg, *labelled)
+    combiner = Combiner(members, rule, tau, tuple(known.prior.tolist()), used)
+    alone = {"oof": (oof, seen)}
+    whole = {"oof": replace(oof, probabilities=ensembles.cross_fitted(cfg, *labelled))}
+    if held is not None:
+        unseen = _stacked(held, past, rows)
+        alone["holdout"] = (held, unseen)
+        whole["holdout"] = replace(held, probabilities=combiner.apply(unseen))
+    with files.replacing(out) as folder:
+        for name in ("oof", "holdout"):
+            predictions.write(folder / f"{name}.csv", whole.get(name), rows)
+        files.write_json(folder / "combiner.json", combiner.to_json())
+    report: dict[str, Any] = {"eval_photos_used": int(used), "tau": tau, "members": {}}
+    for number, (name, share) in enumerate(zip(("this", *cfg.members), combiner.shares(), strict=True)):
+        scores = {part: _scores(split, tabs[number]) for part, (split, tabs) in alone.items()}
+        report["members"][name] = {"weight": share} | scores
+    for part, split in whole.items():
+        report[part] = _scores(split, split.probabilities)
+    files.write_json(metrics, report)
+
+
+def _stacked(
+    split: predictions.Predictions, past: Sequence[experiments.Past], rows: pd.DataFrame
+) -> npt.NDArray[np.float64]:
+    """(M, N, 18) answers of this experiment, then of each past one."""
+    return np.stack([split.probabilities, *(one.honest(split, rows) for one in past)])
+
+
+def _scores(split: predictions.Predictions, table: npt.NDArray[np.float64]) -> dict[str, float]:
+    return {name: round(value, 6) for name, value in scoring.score(table, split.official).items()}
+
+
+def main() -> None:
+    """Run from the command line."""
+    launch(run)
+
+
+if __name__ == "__main__":
+    main()

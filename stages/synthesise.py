@@ -1,0 +1,84 @@
+"""Draw masks onto labelled photos of bare faces: people in the contest's layout, for training only.
+
+Run as ``python -m stages.synthesise --faces data/faces --out data/synthesise --metrics metrics/synthesise.json``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from facemask import files, hardware, params, progress
+from facemask.errors import UserError
+from facemask.images import crew, masking_portraits
+from facemask.launch import launch
+from facemask.records import tables, unmasked
+
+# Faces handed to a process at a time: enough to load its networks for, few enough to hold in memory.
+CHUNK = 8
+
+
+def run(cfg: params.Synthesise, *, faces: Path, out: Path, metrics: Path) -> None:
+    """Read the folder ``faces``; write ``out`` (contest's layout, people.csv, skipped.csv) and ``metrics``."""
+    found = unmasked.read(faces)
+    chunks = [found[start : start + CHUNK] for start in range(0, len(found), CHUNK)]
+    bare = [[masking_portraits.Bare(face.photo, face.person) for face in chunk] for chunk in chunks]
+    work = crew.processes(
+        masking_portraits.Studio(cfg, faces),
+        bare,
+        workers=hardware.cores(),
+        preload=masking_portraits.PRELOAD,
+    )
+    made: list[unmasked.Face] = []
+    skipped: list[tuple[str, str]] = []
+    with files.replacing(out) as folder:
+        (folder / "train").mkdir(parents=True)
+        results = (
+            pair for chunk, done in zip(chunks, work, strict=True) for pair in zip(chunk, done, strict=True)
+        )
+        for face, portraits in progress.track(results, total=len(found), label="faces"):
+            if portraits.reason:
+                skipped.append((face.photo, portraits.reason))
+                continue
+            made.append(face)
+            home = folder / "train" / "images" / face.folder
+            home.mkdir(parents=True)
+            for name, data in portraits.files.items():
+                (home / name).write_bytes(data)
+        if found and not made:
+            raise UserError(
+                f"{faces}: no mask could be drawn on any of {len(found)} photos ({skipped[0][1]}, ...)"
+            )
+        _write(folder, made, skipped)
+    reasons = Counter(reason.split(":")[0] for _, reason in skipped)
+    counts = {
+        "no_face": masking_portraits.NO_FACE,
+        "turned": masking_portraits.TURNED,
+        "unreadable": "unreadable",
+    }
+    report = {name: reasons[reason] for name, reason in counts.items()}
+    files.write_json(metrics, {"faces": len(found), "people": len(made), "skipped": len(skipped), **report})
+
+
+def _write(folder: Path, made: Sequence[unmasked.Face], skipped: Sequence[tuple[str, str]]) -> None:
+    rows = [(face.person, face.gender, face.race, face.age, face.folder) for face in made]
+    train = pd.DataFrame(rows, columns=list(unmasked.TRAIN.columns))
+    people = pd.DataFrame(
+        [(face.folder, face.source) for face in made], columns=list(unmasked.PEOPLE.columns)
+    )
+    passed = pd.DataFrame(sorted(skipped), columns=list(unmasked.SKIPPED.columns))
+    tables.write(folder / "train" / "train.csv", train, unmasked.TRAIN)
+    tables.write(folder / "train" / "people.csv", people, unmasked.PEOPLE)
+    tables.write(folder / "skipped.csv", passed, unmasked.SKIPPED)
+
+
+def main() -> None:
+    """Run the stage with the params and paths it was given."""
+    launch(run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""Answers for the eval photos: this experiment's and those of past ones, combined as combine decided."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from dvc.repo import Repo
+
+from facemask import files, params
+from facemask.errors import UserError
+from facemask.inference import combiner, experiments, submission
+from facemask.inference.combiner import Combiner, Mean
+from facemask.records import classes, tables
+from stages import infer
+
+IMAGES = [f"{number:03d}.jpg" for number in range(6)]
+PRIOR = np.linspace(1, 2, 18) / np.linspace(1, 2, 18).sum()
+CFG = params.Infer(
+    views=(params.Identity(kind="identity"), params.Flip(kind="hflip")), average="logits", batch_size=4
+)
+DAG = 'stages:\n  infer:\n    cmd: "true"\n    outs:\n    - data/infer\n'
+OURS = np.random.default_rng(0).dirichlet(np.ones(18), 6)
+THEIRS = np.random.default_rng(1).dirichlet(np.ones(18), 6)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("infer") / "repository"
+    folder.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("DVC_ROOT", raising=False)
+        subprocess.run(["git", "init", "-q"], check=True)
+        for key, value in (("user.name", "t"), ("user.email", "t@example.org")):
+            subprocess.run(["git", "config", key, value], check=True)
+        Repo.init(".").close()
+        Path("dvc.yaml").write_text(DAG)
+        Path(".gitignore").write_text("/data\n")
+        subprocess.run(["git", "add", "."], check=True)
+        subprocess.run(["git", "commit", "-q", "-m", "start"], check=True)
+        answers = submission.write(Path("data/infer"), pd.Series(IMAGES), THEIRS)
+        files.write_json(Path("metrics/infer.json"), {"answers": answers})
+        with Repo(".") as repo:
+            repo.experiments.save(name="past", include_untracked=["dvc.lock", "metrics/infer.json"])
+        # Experiments leave the workspace as a new one would find it.
+        shutil.rmtree("data")
+        shutil.rmtree("metrics")
+    return folder
+
+
+@pytest.fixture
+def repository(saved, tmp_path, monkeypatch) -> Path:
+    """The repository with an eval manifest and the known answers of other photos; networks answer ``OURS``."""
+    folder = tmp_path / "repository"
+    shutil.copytree(saved, folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    manifest = pd.DataFrame(
+        {"photo": IMAGES, "image_id": IMAGES, "face": "found", "matte": "ok", "status": "ok"}
+        | dict.fromkeys(("cx0", "cy0"), 0.0)
+        | dict.fromkeys(("cx1", "cy1"), 9.0)
+    )
+    manifest.loc[2, "status"] = "unreadable"
+    tables.write(Path("manifest/eval.csv"), manifest, tables.EVAL_MANIFEST)
+    tables.write(Path("truth/answers.csv"), pd.DataFrame({"ImageID": ["x"], "ans": [0]}), tables.SUBMISSION)
+    loaded = SimpleNamespace(recipe=SimpleNamespace(image=None), prior=PRIOR, model=None)
+    monkeypatch.setattr(infer.checkpoints, "load", lambda path: loaded)
+    monkeypatch.setattr(infer.reader, "rows", lambda table: table["photo"].tolist())
+    monkeypatch.setattr(infer.reader, "Reader", lambda *_: SimpleNamespace(stream=lambda rows, size: [rows]))
+
+    def answered(models, chunks, views, average):
+        assert (views, average) == (CFG.views, CFG.average)
+        return OURS[[IMAGES.index(photo) for chunk in chunks for photo in chunk]]
+
+    monkeypatch.setattr(infer, "predict", answered)
+    return folder
+
+
+def run(names: tuple[str, ...] = (), weights: tuple[float, ...] = (1.0,), **changes: object) -> np.ndarray:
+    found = experiments.resolve(names)
+    whole = Combiner(found, Mean(weights), 0.0, tuple(PRIOR.tolist()), False)
+    files.write_json(Path("combine/combiner.json"), whole.to_json() | changes)
+    infer.run(
+        CFG,
+        params.Folds(folds=(0,)),
+        manifest=Path("manifest"),
+        faces=Path("faces"),
+        mattes=Path("mattes"),
+        models=Path("models"),
+        combined=Path("combine"),
+        truth=Path("truth"),
+        out=Path("data/infer"),
+        metrics=Path("metrics/infer.json"),
+    )
+    written = tables.read(Path("data/infer/probabilities.csv"), tables.EVAL_PROBABILITIES)
+    assert written["ImageID"].tolist() == IMAGES
+    return written[list(classes.columns())].to_numpy()
+
+
+def test_past_answers_are_combined_with_ours_and_unreadable_photos_get_the_prior(repository):
+    expected = 0.25 * OURS + 0.75 * THEIRS
+    expected[2] = PRIOR
+    np.testing.assert_allclose(run(("past",), (0.25, 0.75)), expected, atol=2e-6)
+    report = json.loads(Path("metrics/infer.json").read_text())
+    assert (report["photos"], report["unreadable"], report["scored"]) == (6, 1, 0)
+
+
+def test_logit_adjustment_reaches_the_answers(repository):
+    expected = OURS / PRIOR
+    expected /= expected.sum(1, keepdims=True)
+    expected[2] = PRIOR
+    np.testing.assert_allclose(run(tau=1.0), expected, atol=2e-6)
+
+
+def test_about_and_metrics_say_where_the_answers_come_from(repository):
+    run(("past",), (0.5, 0.5), eval_photos_used=True)
+    about = json.loads(Path("data/infer/about.json").read_text())
+    assert about["members"] == [{"name": "past", "commit": experiments.resolve(("past",))[0].commit}]
+    assert about["views"] == [{"kind": "identity"}, {"kind": "hflip"}]
+    report = json.loads(Path("metrics/infer.json").read_text())
+    assert about["eval_photos_used"] == report["eval_photos_used"] == 1
+    assert about["answers"] == report["answers"]
+    run()
+    assert json.loads(Path("metrics/infer.json").read_text())["eval_photos_used"] == 0
+
+
+def test_the_same_predictions_twice_are_noticed_and_outputs_do_not_depend_on_it(repository, capsys):
+    run()
+    assert capsys.readouterr().out == ""
+    before = {path: path.read_bytes() for path in (*Path("data/infer").iterdir(), Path("metrics/infer.json"))}
+    for command in (["add", "metrics"], ["commit", "-q", "-m", "answers"]):
+        subprocess.run(["git", *command], check=True)
+    run()
+    assert capsys.readouterr().out.startswith("HEAD gave exactly these answers")
+    assert before == {path: path.read_bytes() for path in before}
+
+
+def test_an_experiment_with_the_same_answers_is_named(repository, capsys):
+    table = tables.read(Path("manifest/eval.csv"), tables.EVAL_MANIFEST).assign(status="ok")
+    tables.write(Path("manifest/eval.csv"), table, tables.EVAL_MANIFEST)
+    run(("past",), (0.0, 1.0))
+    assert capsys.readouterr().out.startswith("past gave exactly these answers")
+
+
+def test_a_lost_member_is_told_and_nothing_is_written(repository):
+    lost = Combiner((combiner.Member("past", "0" * 40),), Mean((0.5, 0.5)), 0.0, tuple(PRIOR.tolist()), False)
+    with pytest.raises(UserError, match=r"combine\.members: past \(0000000\): .*cannot be read"):
+        run(**lost.to_json())
+    assert not Path("data").exists()
