@@ -8,9 +8,9 @@ batches
     which rows make a batch, in which order, augmented how
 mixing
     mixup and cutmix
-backbones, facenet, pooling
-    photos in, features out
-heads, ages
+backbones, facenet, weights, pooling, layers
+    photos in, features out; where weights come from; groups of layers
+heads, outputs, ages, dropout, angular
     features in, logits and an (N, 18) table out
 classifier
     backbones and head

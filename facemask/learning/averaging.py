@@ -27,7 +27,7 @@ def callback(cfg: recipes.Nothing | recipes.Ema | recipes.Swa, epochs: int) -> C
 
 def first_epoch(start: float, epochs: int) -> int:
     """First epoch (from 0) whose end is averaged: ``ceil(start * epochs)``, and never later than the last."""
-    # .1 * 30 is a little more than 3.
+    # .28 * 25 is a little more than 7.
     return min(math.ceil(start * epochs - 1e-9), epochs - 1)
 
 

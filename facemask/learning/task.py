@@ -169,7 +169,10 @@ class Task(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Make optimiser and schedule; the schedule's unit is the optimiser step."""
-        optimiser = optimisers.build(self.recipe.optimiser, self.model, self.lr, self.recipe.layer_decay)
+        scaled = self.trainer.precision == "16-mixed" and not isinstance(self.recipe.clip, recipes.Nothing)
+        optimiser = optimisers.build(
+            self.recipe.optimiser, self.model, self.lr, self.recipe.layer_decay, fused=not scaled
+        )
         schedule: Any = schedules.build(
             self.recipe.schedule,
             optimiser,

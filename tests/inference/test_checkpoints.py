@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from facemask import launch, recipes
+from facemask import launch, loading, params, recipes
 from facemask.errors import UserError
 from facemask.inference import checkpoints
 from facemask.inference.predict import predict
 from facemask.learning.classifier import Classifier
 
 PRIOR = np.full(18, 1 / 18)
+PLAIN = [params.Identity(kind="identity")]
+BINS = {"kind": "bins", "edges": [25, 30, 60], "cuts": [30, 60]}
+DROPOUT = {"p": 0.1, "samples": 2}
 
 
 @pytest.fixture
@@ -31,8 +34,38 @@ def test_a_loaded_fold_predicts_what_the_saved_one_did(saved):
     loaded = checkpoints.load(folder)
     assert loaded.recipe == checkpoint.recipe
     np.testing.assert_allclose(loaded.prior, PRIOR)
-    first, second = (predict([c.model], [photos], ["identity"]) for c in (checkpoint, loaded))
+    first, second = (predict([c.model], [photos], PLAIN, "probabilities") for c in (checkpoint, loaded))
     assert np.array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"head": {"kind": "arcface", "dropout": DROPOUT, "scale": 20.0, "margin": 0.3}},
+        {"head": {"kind": "fused", "dropout": DROPOUT}},
+        {"head": {"kind": "age_by_gender", "dropout": DROPOUT, "backbones": "each", "age": BINS}},
+        {
+            "head": {"kind": "multilabel", "dropout": DROPOUT},
+            "loss": {"kind": "multilabel_soft_margin"},
+        },
+        {"refit": {"kind": "logistic", "c": 1.0, "smote": 2}},
+    ],
+    ids=lambda changes: next(iter(changes.values()))["kind"],
+)
+def test_every_form_of_network_comes_back(toy_yaml, tmp_path, changes):
+    toy_yaml["train"] |= changes
+    toy_yaml["train"]["backbone"]["pool"] = {"kind": "gem", "p": 3.0, "learn": True}
+    recipe = launch.view(loading.parse(toy_yaml, "toy"), recipes.Recipe)
+    model = Classifier(recipe).eval()
+    if "refit" in changes:
+        width = model.features(torch.zeros(1, 32, 24, 3))["all"].shape[1]
+        model.refit(torch.randn(18, width), torch.randn(18))
+    checkpoints.save(tmp_path / "fold0", checkpoints.Checkpoint(model, recipe, PRIOR), {"fold": 0})
+    photos = torch.randint(0, 256, (3, 32, 24, 3), dtype=torch.uint8)
+    with torch.inference_mode():
+        assert torch.equal(
+            checkpoints.load(tmp_path / "fold0").model.log_table(photos), model.log_table(photos)
+        )
 
 
 def test_the_pretrained_weights_are_not_needed_to_predict(saved):
@@ -76,12 +109,10 @@ def test_weights_of_another_network_are_told(saved):
 
 
 def test_the_classifier_normalises_with_the_recipes_statistics(toy_yaml):
-    from facemask import loading
-
     toy_yaml["train"]["image"] |= {"mean": [0.2, 0.4, 0.6], "std": [0.5, 0.25, 0.125]}
     model = Classifier(launch.view(loading.parse(toy_yaml, "toy"), recipes.Recipe))
     seen: list[torch.Tensor] = []
-    model.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    model.backbones.all.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     photo = torch.full((1, 32, 24, 3), 51, dtype=torch.uint8)
     model.eval()(photo)
     torch.testing.assert_close(seen[0][0, :, 0, 0], torch.tensor([0.0, -0.8, -3.2]))

@@ -171,7 +171,7 @@ def test_training_goes_on_from_the_trained_weights(cfg, tmp_path):
 
 @pytest.mark.parametrize(
     ("start", "epochs", "first"),
-    [(0.0, 10, 0), (0.1, 30, 3), (0.75, 8, 6), (0.3, 5, 2), (0.75, 1, 0), (1.0, 10, 9)],
+    [(0.0, 10, 0), (0.28, 25, 7), (0.75, 8, 6), (0.3, 5, 2), (0.75, 1, 0), (1.0, 10, 9)],
 )
 def test_averaging_starts_at_its_share_of_the_epochs_and_not_after_the_last(start, epochs, first):
     assert averaging.first_epoch(start, epochs) == first
