@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -18,15 +19,16 @@ from facemask.records import classes, tables
 
 pytestmark = pytest.mark.slow
 
+ANSWERS = {"combine", "evaluate", "infer"}
 ALL = {
     "sample_data",
+    "synthesise",
     "fix_labels",
     "face_crop",
     "background_removal",
     "build_manifest",
     "train@0",
-    "evaluate",
-    "infer",
+    *ANSWERS,
 }
 
 
@@ -148,7 +150,7 @@ def test_the_scores_can_be_shown_and_the_plots_drawn(finished: Project) -> None:
 
 def test_experiments_run_only_what_they_change(finished: Project) -> None:
     """Overrides of each kind, one after the other, each on top of the one before, as on the command line."""
-    from_manifest = {"build_manifest", "train@0", "evaluate", "infer"}
+    from_manifest = {"build_manifest", "train@0", *ANSWERS}
     # With so few people there may be none whose band moves at 58: then the manifest, and all after it, would stay.
     labels = tables.read(finished.folder / "data" / "fix_labels" / "labels.csv", tables.LABELS)
     cut = labels["age"][labels["age"] < 60].max()
@@ -156,14 +158,21 @@ def test_experiments_run_only_what_they_change(finished: Project) -> None:
     assert finished.dvc("exp", "run", "-S", "train.age_cut=60") == set(), (
         "the run cache did not restore the first run"
     )
-    assert finished.dvc("exp", "run", "-S", "train.lr=3e-5") == {"train@0", "evaluate", "infer"}
-    assert finished.dvc("exp", "run", "-S", "train.folds=[0,1]") == {"train@1", "evaluate", "infer"}
+    assert finished.dvc("exp", "run", "--name", "slow", "-S", "train.lr=3e-5") == {"train@0", *ANSWERS}
+    # A past experiment answers beside this one, read out of DVC's cache.
+    together = ["-S", "train.lr=4e-3", "-S", "combine.members=[slow]"]
+    assert finished.dvc("exp", "run", *together) == ANSWERS
+    shares = json.loads((finished.folder / "metrics" / "combine.json").read_text())["members"]
+    assert set(shares) == {"this", "slow"}
+    alone = ["-S", "train.lr=3e-5", "-S", "combine.members=[]"]
+    assert finished.dvc("exp", "run", *alone) == set()
+    assert finished.dvc("exp", "run", "-S", "train.folds=[0,1]") == {"train@1", *ANSWERS}
     turned = not yaml.safe_load((finished.folder / "params.yaml").read_text())["train"]["channels_last"]
     override = f"train.channels_last={str(turned).lower()}"
-    assert finished.dvc("exp", "run", "-S", override) == {"train@0", "train@1", "evaluate", "infer"}
+    assert finished.dvc("exp", "run", "-S", override) == {"train@0", "train@1", *ANSWERS}
     used = yaml.safe_load((finished.folder / "params.yaml").read_text())["train"]
     assert (float(used["lr"]), used["folds"], used["channels_last"]) == (3e-5, [0, 1], turned)
-    assert len(finished.run("dvc", "exp", "list", "--name-only").split()) == 5
+    assert len(finished.run("dvc", "exp", "list", "--name-only").split()) == 7
 
 
 def test_two_fresh_copies_give_the_same_bytes(clone: Callable[[], Project], finished: Project) -> None:

@@ -35,7 +35,7 @@ def sight(*rows: np.ndarray, size: tuple[int, int] = (512, 384), score: float = 
 
 
 def place(cfg: params.FaceCrop, table: pd.DataFrame, seen: dict[str, Sight | None]) -> pd.DataFrame:
-    return faces.place(cfg, finders.build(cfg.finder), table, seen).set_index("photo")
+    return faces.place(cfg, finders.in_order(cfg.finder), table, seen).set_index("photo")
 
 
 def corners(row: pd.Series, prefix: str = "") -> np.ndarray:
@@ -113,7 +113,7 @@ def test_no_face_anywhere_is_the_users_to_decide() -> None:
 
 def test_a_fixed_box_is_taken_as_it_stands() -> None:
     cfg = config(finder=params.Fixed(kind="fixed", box=(0.25, 0.25, 0.75, 0.75)), margin=3.0)
-    found = finders.build(cfg.finder).find([np.zeros((512, 384, 3), dtype=np.uint8)])[0]
+    found = finders.in_order(cfg.finder)[0].find([np.zeros((512, 384, 3), dtype=np.uint8)])[0]
     row = place(cfg, listed(("a", "1")), {"a": Sight((512, 384), found)}).loc["a"]
     assert row["status"] == "fixed"
     assert np.array_equal(corners(row, "c"), [96, 128, 288, 384])
@@ -124,9 +124,36 @@ def test_report_counts_by_kind() -> None:
         kind=["normal", "mask1", "mask1", "mask1"]
     )
     cfg = config()
-    finder = finders.build(cfg.finder)
-    boxed = faces.place(cfg, finder, table, {"a": sight(BOX, BOX), "b": sight(BOX), "c": sight()})
-    report = faces.report(boxed, table, finder)
+    tried = finders.in_order(cfg.finder)
+    seen = {"a": sight(BOX, BOX), "b": sight(BOX), "c": sight()}
+    report = faces.report(faces.place(cfg, tried, table, seen), table, tried, seen)
     assert report["found"] == {"all": 0.666667, "mask1": 0.5, "normal": 1.0}
     assert report["status"] == {"found": 2, "person": 1, "median": 0, "fixed": 0, "frame": 0, "unreadable": 1}
     assert report["several_faces"] == 1
+    assert "finders" not in report
+
+
+def test_report_tells_each_finders_part() -> None:
+    table = listed(*((name, "1") for name in "abcdef")).assign(kind=["normal"] * 2 + ["mask1"] * 4)
+    fixed = params.Fixed(kind="fixed", box=(0.25, 0.25, 0.75, 0.75))
+    cfg = config(finder=params.InOrder(kind="in_order", finders=(MTCNN, MTCNN, fixed)))
+    tried = finders.in_order(cfg.finder)
+    seen = {
+        "a": sight(BOX),
+        "b": sight(BOX)._replace(by=1),
+        "c": sight(BOX)._replace(by=1),
+        "d": sight(BOX)._replace(by=2),
+        "e": None,
+        "f": sight(BOX),
+    }
+    boxed = faces.place(cfg, tried, table, seen)
+    report = faces.report(boxed, table, tried, seen)
+    assert boxed["status"].tolist() == ["found", "found", "found", "fixed", "unreadable", "found"]
+    # A fixed box is meant as it stands, a found one gets its margin.
+    assert np.ptp(boxed.loc[3, ["cy0", "cy1"]]) < np.ptp(boxed.loc[2, ["cy0", "cy1"]])
+    assert report["found"] == {"all": 0.8, "mask1": 0.666667, "normal": 1.0}
+    assert report["finders"] == {
+        "mtcnn": {"photos": 5, "boxes": 2, "found": {"all": 0.4, "mask1": 0.333333, "normal": 0.5}},
+        "mtcnn_2": {"photos": 3, "boxes": 2, "found": {"all": 0.4, "mask1": 0.333333, "normal": 0.5}},
+        "fixed": {"photos": 1, "boxes": 1, "found": {"all": 0.2, "mask1": 0.333333, "normal": 0.0}},
+    }

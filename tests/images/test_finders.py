@@ -1,4 +1,7 @@
-"""MTCNN finds what facenet-pytorch's own detector finds, whatever the batch; the memo changes nothing."""
+"""MTCNN finds what facenet-pytorch's own detector finds, whatever the batch; the memo changes nothing.
+
+Of several finders each searches only what those before it left.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from facemask import params
-from facemask.images import codec, finders, memo, mtcnn
+from facemask.images import codec, finders, memo, mtcnn, yunet
 from facemask.images.photos import Photo
 from facemask.records.roots import Roots
 
@@ -154,3 +158,117 @@ def test_finders_that_do_not_search(tmp_path: Path, indexed: list[Photo]) -> Non
     assert seen[0] is not None
     assert seen[0].faces.tolist() == [[0, 30, 48, 60, 1]]
     assert len({fixed.fingerprint(), finders.build(MTCNN).fingerprint()}) == 2
+
+
+def real(shared: Path) -> params.YuNet:
+    path = shared / "models" / "face_detection_yunet_2023mar.onnx"
+    if not path.is_file():
+        pytest.skip(f"development data: ../shared/models/{path.name} is absent")
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    return params.YuNet(kind="yunet", path=str(path), sha256=sha256, score=0.6, height=256)
+
+
+class Numbered(finders.Finder):
+    """Finds a face in photos of some heights; keeps the heights that it is shown."""
+
+    kind = "numbered"
+    status = "found"
+    searches = True
+
+    def __init__(self, *heights: int) -> None:
+        self.heights = heights
+        self.shown: list[int] = []
+
+    def fingerprint(self) -> str:
+        return f"numbered {self.heights}"
+
+    def find(self, pixels: list[np.ndarray]) -> list[np.ndarray]:
+        self.shown += [len(photo) for photo in pixels]
+        box = np.array([[0.0, 0.0, 10.0, 10.0, 0.9]])
+        return [box + len(self.heights) if len(photo) in self.heights else box[:0] for photo in pixels]
+
+
+def test_each_finder_searches_what_those_before_it_left(tmp_path: Path, indexed: list[Photo]) -> None:
+    (tmp_path / "3.jpg").write_bytes(data := codec.encode_jpeg(noise(63, 48)))
+    some = [*indexed, Photo("3.jpg", hashlib.sha256(data).hexdigest())]
+    where, kept = Roots(tmp_path, tmp_path, tmp_path), memo.Memo(tmp_path / "memo")
+    tried = Numbered(60), Numbered(60, 62), Numbered()
+    seen = finders.search(tried, some, where, kept, workers=1)
+    # The second photo is truncated: nobody is shown it.
+    assert [finder.shown for finder in tried] == [[60, 62, 63], [62, 63], [63]]
+    assert list(seen) == [photo.key for photo in some]
+    assert [None if one is None else (one.by, len(one.faces)) for one in seen.values()] == [
+        (0, 1),
+        None,
+        (1, 1),
+        (2, 0),
+    ]
+    assert seen["2.jpg"] is not None
+    assert seen["2.jpg"].faces[0, 0] == 2
+    again = finders.search(tried, some, where, kept, workers=1)
+    assert [len(finder.shown) for finder in tried] == [3, 2, 1]
+    assert str(again) == str(seen)
+    # What was found by one finder alone serves it in a list too, wherever it stands.
+    finders.search(tried[1::-1], some, where, kept, workers=1)
+    assert [finder.shown for finder in tried[:2]] == [[60, 62, 63], [62, 63, 60]]
+    kept.close()
+
+
+def test_lists_that_cannot_be_meant_are_refused() -> None:
+    fixed = params.Fixed(kind="fixed", box=(0.0, 0.5, 1.0, 1.0))
+    with pytest.raises(ValidationError, match="put it last"):
+        params.InOrder(kind="in_order", finders=(fixed, MTCNN))
+    with pytest.raises(ValidationError, match="at least 1"):
+        params.InOrder(kind="in_order", finders=())
+    tried = finders.in_order(params.InOrder(kind="in_order", finders=(MTCNN, fixed)))
+    assert [finder.kind for finder in tried] == ["mtcnn", "fixed"]
+    assert [finder.kind for finder in finders.in_order(MTCNN)] == ["mtcnn"]
+
+
+def test_two_finders_find_what_either_finds(
+    shared: Path, paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = [
+        Photo(path.relative_to(shared).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest())
+        for path in paths
+        if path.exists()
+    ]
+    # So strict that it leaves some.
+    strict = params.Mtcnn(kind="mtcnn", min_face=56.12, thresholds=(0.6, 0.7, 0.9995))
+    both = params.InOrder(kind="in_order", finders=(strict, real(shared)))
+    nowhere, where = memo.Memo(None), Roots(shared, shared, shared)
+
+    def found(cfg: params.Finder, kept: memo.Memo = nowhere, workers: int = 1) -> dict[str, finders.Sight]:
+        seen = finders.search(finders.in_order(cfg), some, where, kept, workers=workers)
+        return {key: sight for key, sight in seen.items() if sight is not None and len(sight.faces)}
+
+    one, other, kept = found(strict), found(both.finders[1]), memo.Memo(tmp_path / "memo")
+    together = found(both, kept)
+    assert 0 < len(one) < len(some)
+    assert set(together) == set(one) | set(other)
+    assert {key for key, sight in together.items() if sight.by == 0} == set(one)
+    for key, sight in together.items():
+        assert np.array_equal(sight.faces, (one if sight.by == 0 else other)[key].faces)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a network was asked for what the memo holds")
+
+    finders._networks.cache_clear()
+    finders._detector.cache_clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(mtcnn, "Networks", refuse)
+        patched.setattr(yunet, "Detector", refuse)
+        assert str(found(both, kept)) == str(together)
+    kept.close()
+
+
+def test_two_processes_find_what_one_finds(shared: Path) -> None:
+    images = sorted((shared / "data" / "realfaces" / "train" / "images").glob("*/mask1.*"))[:40]
+    some = [
+        Photo(path.relative_to(shared).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest())
+        for path in images
+    ]
+    tried, where = finders.in_order(real(shared)), Roots(shared, shared, shared)
+    one, two = (finders.search(tried, some, where, memo.Memo(None), workers=workers) for workers in (1, 2))
+    assert len(one) == 40
+    assert str(one) == str(two)

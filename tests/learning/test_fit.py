@@ -224,23 +224,6 @@ def test_patience_ends_a_training_that_stopped_improving(repo, toy_yaml):
     assert len(lines) <= 4
 
 
-def test_the_schedule_moves_at_every_optimiser_step(repo, toy_yaml, monkeypatch):
-    """A schedule that is stepped once an epoch leaves the rate where it began."""
-    seen: list[float] = []
-    step = Task.training_step
-
-    def spy(self, batch, index):
-        seen.append(self.trainer.optimizers[0].param_groups[0]["lr"])
-        return step(self, batch, index)
-
-    monkeypatch.setattr(Task, "training_step", spy)
-    cfg = recipe(toy_yaml, epochs=3, lr=0.1, schedule={"kind": "cosine", "warmup_steps": 0, "min_lr": 0.0})
-    fit(cfg, side(32, 0), side(8, 1), seed=1, live=repo / "live")
-    steps = 3 * 4
-    expected = [0.05 * (1 + np.cos(np.pi * k / (steps - 1))) for k in range(steps)]
-    assert seen == pytest.approx(expected, abs=1e-9)
-
-
 def test_validation_uses_official_labels_and_training_the_trainers(repo, toy_yaml):
     """Shifted training labels move what is learnt and not the yardstick."""
     train, val = side(64, 0), side(16, 1)

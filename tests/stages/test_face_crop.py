@@ -31,6 +31,7 @@ CFG = params.FaceCrop(
 class Stub(finders.Finder):
     """Finds a face by brightness: none in photos of odd red, two in others; counts the photos it is shown."""
 
+    kind = "stub"
     status = "found"
     searches = True
     shown = 0
@@ -217,6 +218,35 @@ def test_no_face_in_any_photo_is_one_clear_line(stage: Callable[..., Path]) -> N
     Stub.blind = True
     with pytest.raises(UserError, match=r"no face in any of 27 photos; lower .* or set .* to none or fixed"):
         stage()
+
+
+def test_a_second_finder_takes_what_the_first_left_and_both_are_told_of(
+    stage: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Second(Stub):
+        kind = "second"
+
+        def fingerprint(self) -> str:
+            return "second"
+
+        def find(self, pixels: list[np.ndarray]) -> list[np.ndarray]:
+            Stub.shown += len(pixels)
+            return [np.array([[5.0, 6.0, 25.0, 36.0, 0.7]])] * len(pixels)
+
+    alone = json.loads((beside(stage("alone")) / "metrics.json").read_text())
+    assert "finders" not in alone
+    made = iter([Stub(), Second()])
+    monkeypatch.setattr(finders, "build", lambda _: next(made))
+    out = stage("both", finder={"kind": "in_order", "finders": (CFG.finder.model_dump(),) * 2})
+    found = alone["status"]["found"]
+    assert Stub.shown == 27 + 27 - found
+    both = json.loads((beside(out) / "metrics.json").read_text())
+    assert both["found"]["all"] == 1
+    first, second = both["finders"]["stub"], both["finders"]["second"]
+    assert (first["photos"], first["boxes"], first["found"]) == (27, found, alone["found"])
+    assert (second["photos"], second["boxes"]) == (27 - found, 27 - found)
+    for kind, rate in second["found"].items():
+        assert rate + first["found"][kind] == pytest.approx(1, abs=2e-6)
 
 
 @pytest.mark.slow

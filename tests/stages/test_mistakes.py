@@ -44,11 +44,20 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Watch:
-    """The photos and official classes that training and validation were shown, in order."""
+    """The photos that training, validation and the network in evaluation mode were shown, in order."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.trained: list[bytes] = []
         self.validated: list[bytes] = []
+        self.answered: list[bytes] = []
+        features = Classifier.features
+
+        def spied(model: Classifier, photos: Tensor) -> dict[str, Tensor]:
+            if not model.training:
+                self.answered.extend(photo.tobytes() for photo in photos.numpy())
+            return features(model, photos)
+
+        monkeypatch.setattr(Classifier, "features", spied)
         for name, photos in (("training_step", self.trained), ("validation_step", self.validated)):
             monkeypatch.setattr(Task, name, self._spy(getattr(Task, name), photos))
 
@@ -211,7 +220,8 @@ def test_05_validation_and_inference_see_the_photos_alike(
     copies = {}
     for place, image in enumerate(sorted((root / "eval/images").iterdir())):
         photo = people[place % 8] / ("mask1.png" if place < 8 else "normal.png")
-        copies[shutil.copy(photo, image).name] = photo.relative_to(root).as_posix()
+        shutil.copy(photo, image)
+        copies[image.name] = photo.relative_to(root).as_posix()
     toy_yaml["background_removal"]["matting"] = {"kind": "grabcut", "iterations": 1, "height": 32}
     toy_yaml["train"]["image"] |= {"background": "black", "mean": [0.2, 0.4, 0.6], "std": [0.5, 0.3, 0.1]}
     toy_yaml["infer"]["views"] = [IDENTITY]
@@ -222,11 +232,15 @@ def test_05_validation_and_inference_see_the_photos_alike(
     rows = pipeline.manifest(cfg)
     out = pipeline.fit(cfg)
     assert watch.validated == composed(cfg, rows[rows["fold"] == 0])
+    assert set(watch.answered) == set(watch.validated)
     assert not set(watch.trained) & set(composed(cfg, rows))
     oof = answers(out / "oof.csv")
     # What validation counted is what was written afterwards.
     assert facts(out)["val_macro_f1"] == pytest.approx(macro_f1(oof), abs=1e-5)
+    watch.answered.clear()
     pipeline.answer(cfg)
+    manifest = tables.read(Path("build_manifest/eval.csv"), tables.EVAL_MANIFEST).set_index("photo")
+    assert watch.answered == composed(cfg, manifest)
     given = tables.read(Path("infer/probabilities.csv"), tables.EVAL_PROBABILITIES).set_index("ImageID")
     both = {image: photo for image, photo in copies.items() if photo in oof.index}
     assert len(both) >= 4
@@ -256,15 +270,27 @@ def test_06_every_knob_is_read(
     prepared: Any, toy_yaml: dict[str, Any], repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All that the schema knows somewhere in the code, all of these params in a run with them."""
+    knobs = [
+        (name, str(f.annotation))
+        for kind in _sections(config.Config)
+        for name, f in kind.model_fields.items()
+    ]
+    # Only of what is called as sections are: other objects may have attributes of a knob's name.
+    holders = {"cfg", "recipe"} | {name for name, annotation in knobs if "facemask." in annotation}
     names: set[str] = set()
     for path in [*(repository / "facemask").rglob("*.py"), *(repository / "stages").glob("*.py")]:
         if path.name not in ("config.py", "params.py", "recipes.py"):
-            nodes = list(ast.walk(ast.parse(path.read_text())))
-            names |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
-    sections = set(params.Params.model_fields)
-    keys = loading.keys()
-    known = {part for key in keys for part in key.replace("[]", "").split(".")}
-    assert known - names - sections == set()
+            found = [
+                node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)
+            ]
+            names |= {node.attr for node in found if ast.unparse(node.value).rpartition(".")[2] in holders}
+    # DVC hands these on by itself.
+    paths = {
+        name
+        for name in params.Data.model_fields
+        if f"${{data.{name}}}" in (repository / "dvc.yaml").read_text()
+    }
+    assert {name for name, _ in knobs} - names - paths - set(params.Params.model_fields) == set()
 
     read: set[tuple[type, str]] = set()
 
@@ -289,6 +315,12 @@ def test_06_every_knob_is_read(
     # A CPU computes in 32 bits whatever is asked for.
     idle = set() if torch.cuda.is_available() else {(recipes.Recipe, "precision")}
     assert {f"{kind.__name__}.{field}" for kind, field in wanted - read - idle} == set()
+
+
+def _sections(kind: type[config.Config]) -> Iterator[type[config.Config]]:
+    for section in kind.__subclasses__():
+        yield section
+        yield from _sections(section)
 
 
 def _fields(section: Any) -> Iterator[tuple[config.Config, str]]:
@@ -324,7 +356,9 @@ def test_07_weights_and_dropout_draws_reach_the_network(
     def spy(task: Task, logits: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
         photos = len(targets["class"])
         if logits["class"].requires_grad:
-            logits["class"].register_hook(lambda g: learnt.append((photos, int((g.abs().sum(1) > 0).sum()))))
+            logits["class"].register_hook(  # type: ignore[no-untyped-call]
+                lambda g: learnt.append((photos, int((g.abs().sum(1) > 0).sum())))
+            )
         return loss(task, logits, targets)
 
     monkeypatch.setattr(Task, "_loss", spy)
@@ -385,11 +419,13 @@ def test_09_scores_are_of_the_whole_set_whatever_the_batches(
 ) -> None:
     """Batches of odd sizes neither drop a photo nor average scores."""
     whole = []
-    for fold, batch_size in ((0, 5), (1, 27)):
-        cfg = chosen(toy_yaml, batch_size=batch_size, epochs=3, lr=0.01, schedule=STEADY)
+    cfg = chosen(toy_yaml, batch_size=10, epochs=3, lr=0.01, schedule=STEADY)
+    for fold in (0, 1):
         out = prepared.fit(cfg, fold)
         oof = answers(out / "oof.csv")
         whole.append(oof)
+        # Neither do equal parts of it hold them all.
+        assert len(oof) % math.ceil(len(oof) / 10)
         assert len(watch.validated) == 3 * len(oof)
         watch.validated.clear()
         assert facts(out)["val_macro_f1"] == pytest.approx(macro_f1(oof), abs=1e-5)
@@ -517,7 +553,7 @@ def test_13_the_same_answers_twice_and_leftover_params_are_noticed(
     # Whatever system's params stand there, a preset's experiment is the same.
     shipped, used, fresh = repository / "params.yaml", Path("used.yaml"), Path("fresh.yaml")
     shutil.copy(shipped, used)
-    for name in presets.available(repository / "presets"):
+    for name in list(presets.available(repository / "presets"))[::3]:
         shutil.copy(shipped, fresh)
         for path in (used, fresh):
             presets.apply(name, repository / "presets", path)
@@ -527,7 +563,6 @@ def test_13_the_same_answers_twice_and_leftover_params_are_noticed(
 def test_14_photos_stay_bytes_in_a_file_until_they_are_on_the_device(
     prepared: Any, toy_yaml: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    toy_yaml["train"]["image"] |= {"size": [96, 72]}
     cfg = chosen(toy_yaml)
     given: set[tuple[torch.dtype, bool]] = set()
     features = Classifier.features
@@ -540,10 +575,12 @@ def test_14_photos_stay_bytes_in_a_file_until_they_are_on_the_device(
     prepared.fit(cfg)
     prepared.answer(cfg)
     assert given == {(torch.uint8, True)}
-    # A thousand photos, a few at a time.
-    monkeypatch.setattr("facemask.learning.pixels.CHUNK", 32)
+    # Many photos, a few at a time.
+    monkeypatch.setattr("facemask.learning.pixels.CHUNK", 8)
+    toy_yaml["train"]["image"] |= {"size": [192, 144]}
+    cfg = chosen(toy_yaml)
     found = sides.rows(recipe(cfg), 0, Path("build_manifest"))
-    many = sides.Rows(pd.concat([found.train] * 40), found.val, found.held, found.unlabelled)
+    many = sides.Rows(pd.concat([found.train] * 10), found.val, found.held, found.unlabelled)
     photos = reader.Reader(Path("face_crop"), Path("background_removal"), cfg.train.image)
     tracemalloc.start()
     try:

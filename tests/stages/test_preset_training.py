@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from facemask import loading, presets
+from facemask import loading, params, presets
+from stages import sample_data
 
 PRESETS = sorted(path.stem for path in (Path(__file__).parents[2] / "presets").glob("*.yaml"))
 
@@ -36,6 +36,15 @@ def shrunk(repository: Path, name: str, params_yaml: dict[str, Any]) -> dict[str
     return content
 
 
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight drawn people and one to answer for, whose faces a detector finds."""
+    root = tmp_path_factory.mktemp("drawn") / "contest"
+    cfg = params.SampleData(train_people=8, eval_people=1, seed=7)
+    sample_data.run(cfg, out=root, truth=root.parent / "truth")
+    return root
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_trains_scores_and_answers(
@@ -43,10 +52,10 @@ def test_a_preset_trains_scores_and_answers(
     repository: Path,
     params_yaml: dict[str, Any],
     pipeline: Any,
-    contest_folder: Callable[..., Path],
+    drawn: Path,
 ) -> None:
     cfg = loading.parse(shrunk(repository, name, params_yaml), name)
-    pipeline.prepare(cfg, contest_folder(people=8, eval_people=1, size=(128, 96)))
+    pipeline.prepare(cfg, drawn)
     out = pipeline.fit(cfg)
     assert (out / "weights.safetensors").is_file()
     submission = pipeline.answer(cfg)
@@ -54,7 +63,7 @@ def test_a_preset_trains_scores_and_answers(
     assert submission["ans"].between(0, 17).all()
     pipeline.evaluate(cfg)
     scores = json.loads(Path("m/evaluate.json").read_text())
-    assert 0 <= scores["oof"]["macro_f1"] <= 1 or scores["oof"]["macro_f1"]["value"] >= 0
+    assert 0 <= scores["oof"]["macro_f1"] <= 1
     # Pseudo-labelled eval photos are told wherever a score stands.
     used = cfg.train.unlabelled.kind != "none" and cfg.train.unlabelled.source == "eval"
     assert scores["eval_photos_used"] == used

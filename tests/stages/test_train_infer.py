@@ -78,13 +78,6 @@ def test_two_processes_train_one_fold_together(prepared, toy_yaml, repository):
         assert 0 < gap < 0.25
 
 
-def test_a_fold_starts_anew_whatever_was_trained_before(prepared, toy_params):
-    """Weights never travel from fold to fold."""
-    alone = (prepared.fit(toy_params, 1) / "weights.safetensors").read_bytes()
-    prepared.fit(toy_params, 0)
-    assert (prepared.fit(toy_params, 1) / "weights.safetensors").read_bytes() == alone
-
-
 def test_submission_has_every_photo_in_the_order_of_info(prepared, toy_params, tmp_path):
     prepared.fit(toy_params)
     info = pd.read_csv(tmp_path / "contest/eval/info.csv")
