@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from facemask.config import Config, Count, Fraction, Number, Positive, Size, Text, Whole, Years
+from facemask.config import Config, Count, Fraction, Number, Positive, Sha256, Size, Text, Whole, Years
 from facemask.recipes import Nothing, Recipe
 
 
@@ -72,6 +72,18 @@ class Mtcnn(Config):
     )
 
 
+class YuNet(Config):
+    """YuNet through OpenCV: finds masked faces that MTCNN misses; its model is a file of yours."""
+
+    kind: Literal["yunet"]
+    path: Text = Field(
+        description="face_detection_yunet_2023mar.onnx of opencv_zoo, such as below models/pretrained/"
+    )
+    sha256: Sha256 = Field(description="the file's SHA-256; another file is refused")
+    score: Fraction = Field(description="lowest score that is a face")
+    height: Annotated[int, Field(ge=64)] = Field(description="photos are searched at this height, pixels")
+
+
 class Fixed(Config):
     """The same box in every photo: a centre crop, or the mean face position."""
 
@@ -94,13 +106,28 @@ class NoFinder(Config):
     kind: Literal["none"]
 
 
-Finder = Annotated[Mtcnn | Fixed | NoFinder, Field(discriminator="kind")]
+class InOrder(Config):
+    """Several finders: the first searches all photos, each further one those in which none was found before it."""
+
+    kind: Literal["in_order"]
+    finders: Annotated[
+        tuple[Annotated[Mtcnn | YuNet | Fixed, Field(discriminator="kind")], ...], Field(min_length=1)
+    ] = Field(description="tried in order: mtcnn, yunet, fixed (only last: it leaves no photo over)")
+
+    @model_validator(mode="after")
+    def _all_are_tried(self) -> InOrder:
+        if any(isinstance(one, Fixed) for one in self.finders[:-1]):
+            raise ValueError("a fixed box leaves no photo for the finders after it: put it last")
+        return self
+
+
+Finder = Annotated[Mtcnn | YuNet | InOrder | Fixed | NoFinder, Field(discriminator="kind")]
 
 
 class FaceCrop(Config):
     """Where the face is, and how much around it is kept."""
 
-    finder: Finder = Field(description="how faces are found: mtcnn, fixed or none")
+    finder: Finder = Field(description="how faces are found: mtcnn, yunet, several in_order, fixed or none")
     choose: Literal["largest", "most_confident", "most_central"] = Field(
         description="which of several faces is the photo's person"
     )

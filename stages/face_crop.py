@@ -33,11 +33,10 @@ def run(
     where = Roots(root, extra, synthetic)
     table = photos.listed(labels)
     some = photos.readable(table, suffix=".jpg")
-    finder = finders.build(cfg.finder)
+    tried = finders.in_order(cfg.finder)
     with memo.opened("face_crop") as kept:
-        sights = progress.track(finders.survey(finder, some, where, kept), total=len(some), label="faces")
-        seen = {photo.key: sight for photo, sight in zip(some, sights, strict=True)}
-    boxed = faces.place(cfg, finder, table, seen)
+        seen = finders.search(tried, some, where, kept)
+    boxed = faces.place(cfg, tried, table, seen)
     wanted = int((boxed["status"] != "unreadable").sum())
     with files.replacing(out) as folder:
         with archive.writing(folder / "crops.zip") as crops:
@@ -45,7 +44,7 @@ def run(
             for key, image in progress.track(made, total=wanted, label="crops"):
                 crops.add(f"{key}.jpg", image)
         tables.write(folder / "boxes.csv", boxed, tables.BOXES)
-    files.write_json(metrics, faces.report(boxed, table, finder))
+    files.write_json(metrics, faces.report(boxed, table, tried, seen))
     contact.write(plot, _sheet(boxed.assign(kind=table["kind"]), out / "crops.zip"))
 
 

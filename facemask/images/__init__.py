@@ -15,9 +15,11 @@ crew
 boxes
     boxes, and cutting them out
 finders
-    where faces may be: mtcnn, fixed, none
+    where faces may be: mtcnn, yunet, fixed, none, or several tried in order
 mtcnn
     facenet-pytorch's networks over batches
+yunet
+    YuNet through OpenCV, its boxes drawn as MTCNN's
 faces
     the one face of each photo, its fallbacks and its crop
 mattes

@@ -38,16 +38,18 @@ def choose(sight: Sight, choice: Choice) -> int:
 
 
 def place(
-    cfg: params.FaceCrop, finder: Finder, table: pd.DataFrame, seen: Mapping[str, Sight | None]
+    cfg: params.FaceCrop, tried: Sequence[Finder], table: pd.DataFrame, seen: Mapping[str, Sight | None]
 ) -> pd.DataFrame:
     """Give every photo a face box and a crop box.
 
     Parameters
     ----------
+    tried
+        The finders, in order.
     table
         The photos, see :func:`facemask.images.photos.listed`.
     seen
-        What the finder saw in each readable photo; None or no entry for an unreadable one.
+        What they saw in each readable photo; None or no entry for an unreadable one.
 
     Returns
     -------
@@ -57,7 +59,7 @@ def place(
     Raises
     ------
     UserError
-        If a finder that searches found no face in any photo.
+        If finders that search found no face in any photo.
     """
     chosen = {
         key: (sight, sight.faces[choose(sight, cfg.choose)])
@@ -65,10 +67,10 @@ def place(
         if sight is not None and len(sight.faces)
     }
     sights = sum(sight is not None for sight in seen.values())
-    if finder.searches and sights and not chosen:
+    if any(finder.searches for finder in tried) and sights and not chosen:
         raise UserError(
-            f"face_crop.finder: no face in any of {sights} photos; lower face_crop.finder.thresholds or "
-            "min_face, or set face_crop.finder.kind to none or fixed"
+            f"face_crop.finder: no face in any of {sights} photos; lower face_crop.finder's thresholds and min_face "
+            "(mtcnn) or score (yunet), or set face_crop.finder.kind to none or fixed"
         )
     shares = {key: row[:4] / _scale(sight.size) for key, (sight, row) in chosen.items()}
     borrowed = _Borrowed(cfg, table, shares)
@@ -78,14 +80,14 @@ def place(
         status, score, faces = "unreadable", np.nan, 0
         box = around = (np.nan,) * 4
         if key in chosen:
-            row = chosen[key][1]
-            status, score, faces = finder.status, float(row[4]), len(chosen[key][0].faces)
+            sight, row = chosen[key]
+            status, score, faces = tried[sight.by].status, float(row[4]), len(sight.faces)
             box = boxes.written(row[:4])
         elif sight is not None:
             status, relative = borrowed.box(person, roots.dataset(key))
             box = boxes.written(relative * _scale(sight.size))
         if sight is not None:
-            around = _around(cfg, finder, status, box, sight.size)
+            around = _around(cfg, status, box, sight.size)
         rows.append([key, status, score, faces, *box, *around])
     return pd.DataFrame(rows, columns=list(tables.BOXES.columns)).astype({"faces": np.int64})
 
@@ -95,13 +97,11 @@ def _scale(size: tuple[int, int]) -> Rows:
     return np.array([width, height, width, height], dtype=np.float64)
 
 
-def _around(
-    cfg: params.FaceCrop, finder: Finder, status: str, box: boxes.Box, size: tuple[int, int]
-) -> boxes.Box:
+def _around(cfg: params.FaceCrop, status: str, box: boxes.Box, size: tuple[int, int]) -> boxes.Box:
     if status == "frame":
         return boxes.written(boxes.inscribed(size, cfg.size))
     # A fixed box is meant as it stands; a face is wanted with what surrounds it.
-    return boxes.written(boxes.extended(boxes.grown(box, cfg.margin) if finder.searches else box, cfg.size))
+    return boxes.written(boxes.extended(box if status == "fixed" else boxes.grown(box, cfg.margin), cfg.size))
 
 
 class _Borrowed:
@@ -175,14 +175,51 @@ def crops(
             yield photo.key, image
 
 
-def report(boxed: pd.DataFrame, table: pd.DataFrame, finder: Finder) -> dict[str, object]:
-    """Count photos by status, and the share of readable photos with a found face, in all and by kind."""
-    read = boxed["status"] != "unreadable"
-    found = (boxed["status"] == "found")[read]
-    rates = found.groupby(table["kind"][read]).mean().round(6)
-    return {
+def report(
+    boxed: pd.DataFrame, table: pd.DataFrame, tried: Sequence[Finder], seen: Mapping[str, Sight | None]
+) -> dict[str, object]:
+    """Count photos by status, and the share of readable photos with a found face, in all and by kind.
+
+    Of several finders each one's part is told too: the photos that it was shown and gave a box, and the shares of all
+    readable photos that these are.
+
+    Parameters
+    ----------
+    boxed
+        What :func:`place` made of ``table``, ``tried`` and ``seen``.
+    """
+    whole: dict[str, object] = {
         "photos": len(boxed),
         "status": {status: int((boxed["status"] == status).sum()) for status in STATUSES},
         "several_faces": int((boxed["faces"] > 1).sum()),
-        "found": {"all": round(float(found.mean()), 6)} | rates.to_dict() if finder.searches else None,
+        "found": None,
     }
+    kind = table["kind"][boxed["status"] != "unreadable"]
+    if any(finder.searches for finder in tried):
+        whole["found"] = _rates(boxed["status"] == "found", kind)
+    if len(tried) > 1:
+        by = boxed["photo"].map({key: sight.by for key, sight in seen.items() if sight is not None})
+        parts = {name: (by == number) & (boxed["faces"] > 0) for number, name in enumerate(_names(tried))}
+        whole["finders"] = {
+            name: {
+                "photos": int((by >= number).sum()),
+                "boxes": int(found.sum()),
+                "found": _rates(found, kind),
+            }
+            for number, (name, found) in enumerate(parts.items())
+        }
+    return whole
+
+
+def _rates(found: pd.Series[bool], kind: pd.Series[str]) -> dict[str, float]:
+    """Share of the readable photos (the rows of ``kind``), in all and by kind."""
+    read = found[kind.index]
+    rates = read.groupby(kind).mean().round(6)
+    return {"all": round(float(read.mean()), 6)} | {str(name): float(rate) for name, rate in rates.items()}
+
+
+def _names(tried: Sequence[Finder]) -> list[str]:
+    """Each finder's kind; further ones of the same kind are numbered."""
+    kinds = [finder.kind for finder in tried]
+    before = [kinds[:place].count(kind) for place, kind in enumerate(kinds)]
+    return [f"{kind}_{count + 1}" if count else kind for kind, count in zip(kinds, before, strict=True)]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple, assert_never
 import numpy as np
 import numpy.typing as npt
 
-from facemask import params
-from facemask.images import codec, memo, photos
+from facemask import params, progress
+from facemask.images import codec, memo, photos, yunet
 from facemask.records.roots import Roots
 
 if TYPE_CHECKING:
@@ -32,10 +32,13 @@ class Sight(NamedTuple):
         Height and width of the photo, pixels.
     faces
         (N, 5) x0, y0, x1, y1 in pixels and score 0..1, best first.
+    by
+        Which of several finders looked last: its place among them.
     """
 
     size: tuple[int, int]
     faces: Rows
+    by: int = 0
 
 
 class Finder(abc.ABC):
@@ -43,6 +46,8 @@ class Finder(abc.ABC):
 
     Attributes
     ----------
+    kind
+        What the params call it.
     status
         What a photo with a box of its own is called.
     searches
@@ -51,6 +56,7 @@ class Finder(abc.ABC):
         Modules that it needs to find.
     """
 
+    kind: ClassVar[str]
     status: ClassVar[str]
     searches: ClassVar[bool] = False
     preload: ClassVar[tuple[str, ...]] = ()
@@ -69,6 +75,7 @@ class MtcnnFinder(Finder):
     """facenet-pytorch's MTCNN; the networks are loaded when the first photo comes."""
 
     cfg: params.Mtcnn
+    kind: ClassVar[str] = "mtcnn"
     status: ClassVar[str] = "found"
     searches: ClassVar[bool] = True
     preload: ClassVar[tuple[str, ...]] = ("facemask.images.mtcnn", "facemask.images.finders")
@@ -87,10 +94,35 @@ class MtcnnFinder(Finder):
 
 
 @dataclass(frozen=True)
+class YunetFinder(Finder):
+    """YuNet; the model is loaded when the first photo comes."""
+
+    cfg: params.YuNet
+    kind: ClassVar[str] = "yunet"
+    status: ClassVar[str] = "found"
+    searches: ClassVar[bool] = True
+    preload: ClassVar[tuple[str, ...]] = ("facemask.images.finders",)
+
+    def fingerprint(self) -> str:
+        """See :class:`Finder`."""
+        # The model is known by its hash: where its file lies changes nothing.
+        return memo.fingerprint(
+            self.cfg.model_dump(mode="json", exclude={"path"}),
+            modules=["facemask.images.yunet", "facemask.images.codec"],
+            packages=["opencv-python-headless", "pillow", "numpy"],
+        )
+
+    def find(self, pixels: Sequence[Pixels]) -> list[Rows]:
+        """See :class:`Finder`."""
+        return _detector(self.cfg).find(pixels)
+
+
+@dataclass(frozen=True)
 class FixedFinder(Finder):
     """The same box, as fractions of the photo, everywhere."""
 
     cfg: params.Fixed
+    kind: ClassVar[str] = "fixed"
     status: ClassVar[str] = "fixed"
 
     def fingerprint(self) -> str:
@@ -108,6 +140,7 @@ class FixedFinder(Finder):
 class NoFinder(Finder):
     """No box: the whole photo."""
 
+    kind: ClassVar[str] = "none"
     status: ClassVar[str] = "frame"
 
     def fingerprint(self) -> str:
@@ -119,11 +152,20 @@ class NoFinder(Finder):
         return [np.zeros((0, 5))] * len(pixels)
 
 
-def build(cfg: params.Finder) -> Finder:
-    """Make the finder that ``cfg`` names."""
+def build(cfg: params.Mtcnn | params.YuNet | params.Fixed | params.NoFinder) -> Finder:
+    """Make the finder that ``cfg`` names.
+
+    Raises
+    ------
+    UserError
+        If its model's file is missing or another one, see :func:`facemask.images.yunet.model`.
+    """
     match cfg:
         case params.Mtcnn():
             return MtcnnFinder(cfg)
+        case params.YuNet():
+            yunet.model(cfg)
+            return YunetFinder(cfg)
         case params.Fixed():
             return FixedFinder(cfg)
         case params.NoFinder():
@@ -132,12 +174,22 @@ def build(cfg: params.Finder) -> Finder:
             assert_never(cfg)
 
 
+def in_order(cfg: params.Finder) -> tuple[Finder, ...]:
+    """Make the finders that ``cfg`` names, in the order in which they are tried; see :func:`build`."""
+    return tuple(map(build, cfg.finders)) if isinstance(cfg, params.InOrder) else (build(cfg),)
+
+
 @functools.lru_cache(maxsize=1)
 def _networks(cfg: params.Mtcnn) -> mtcnn.Networks:
     # torch takes seconds to import: only where a photo is really searched.
     from facemask.images import mtcnn
 
     return mtcnn.Networks(cfg.min_face, cfg.thresholds)
+
+
+@functools.lru_cache(maxsize=1)
+def _detector(cfg: params.YuNet) -> yunet.Detector:
+    return yunet.Detector(cfg)
 
 
 @dataclass(frozen=True)
@@ -176,3 +228,30 @@ def survey(
         _Look(finder, where), some, kept, finder.fingerprint(), workers=workers, preload=finder.preload
     )
     return map(_unpack, work)
+
+
+def search(
+    tried: Sequence[Finder],
+    some: Sequence[photos.Photo],
+    where: Roots,
+    kept: memo.Memo,
+    *,
+    workers: int | None = None,
+) -> dict[str, Sight | None]:
+    """Give every photo's key what was seen in it; None for one that cannot be decoded.
+
+    Parameters
+    ----------
+    tried
+        The first searches all photos, each further one those in which none was found before it.
+    """
+    seen: dict[str, Sight | None] = {}
+    left = list(some)
+    for by, finder in enumerate(tried):
+        found = survey(finder, left, where, kept, workers=workers)
+        label = "faces" if len(tried) == 1 else f"faces, {finder.kind}"
+        sights = progress.track(found, total=len(left), label=label)
+        for photo, sight in zip(left, sights, strict=True):
+            seen[photo.key] = sight._replace(by=by) if sight is not None else None
+        left = [photo for photo in left if (sight := seen[photo.key]) is not None and not len(sight.faces)]
+    return seen

@@ -12,7 +12,7 @@ import pytest
 from facemask import params
 from facemask.errors import UserError
 from facemask.images import codec, finders, mtcnn, yunet
-from facemask.sample import contest
+from facemask.sample import contest, roster
 
 NAME = "face_detection_yunet_2023mar.onnx"
 
@@ -170,14 +170,14 @@ def test_the_memo_knows_the_model_by_its_hash(tmp_path: Path) -> None:
     assert len(set(prints.values())) == 4
 
 
-def test_drawn_faces_are_found(model: Path, tmp_path: Path) -> None:
-    cfg = params.SampleData(train_people=8, eval_people=0, seed=0)
-    contest.write(cfg, tmp_path / "data", tmp_path / "truth")
-    paths = sorted((tmp_path / "data" / "train" / "images").glob("*/normal.*"))
-    found = yunet.Detector(settings(model)).find(read(paths))
+def test_drawn_faces_are_found(model: Path) -> None:
+    job = contest.Job(0, 0, 0, roster.train(8, seed=0)[0])
+    shots = contest.shoot(job)
+    found = yunet.Detector(settings(model)).find([codec.decode(shot.photo) for shot in shots])
     centred = [any(x0 < 192 < x1 and y0 < 230 < y1 for x0, y0, x1, y1, _ in rows) for rows in found]
-    assert len(centred) == 8
-    assert np.mean(centred) >= 0.85
+    assert len(centred) == 7
+    assert centred[[shot.kind for shot in shots].index("normal")]
+    assert sum(centred) >= 6
 
 
 def test_real_faces_are_boxed_as_mtcnn_boxes_them(model: Path, shared: Path) -> None:
