@@ -14,7 +14,7 @@ export DVC_NO_ANALYTICS := true
 export PYTHONHASHSEED := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv repro test test-fast lint format types plots deps docs clean-cache
+.PHONY: help venv repro test test-fast lint format types bench plots deps docs clean-cache
 
 help: ## list the targets
 	bold=""; plain=""
@@ -85,6 +85,9 @@ format: venv ## let ruff put the code into shape
 
 types: venv ## mypy --strict
 	mypy
+
+bench: venv ## measure every claim of speed (minutes, on an idle machine); writes docs/benchmarks.md
+	python -m benchmarks.bench
 
 plots: venv ## write the plots into one page that opens without a network
 	dvc plots show --out dvc_plots

@@ -87,7 +87,6 @@ def test_submission_has_every_photo_in_the_order_of_info(prepared, toy_params, t
     assert report == {"photos": 21, "unreadable": 0, "scored": 0, "eval_photos_used": 0}
 
 
-
 def test_known_answers_are_scored_and_change_nothing(prepared, toy_params):
     prepared.fit(toy_params)
     blind = prepared.answer(toy_params)

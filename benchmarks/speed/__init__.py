@@ -1,0 +1,17 @@
+"""Measurements of speed, each a ratio of two sides that take turns on the same photos.
+
+turns
+    sides in turn, and the ratio of their medians
+outcome
+    what a measurement tells
+material
+    the photos: real faces where they lie beside the project, else drawn people
+face_crop, background_removal, one_percent_more
+    preparing photos
+train_loop, plain_script, infer
+    networks
+noop
+    a ``dvc repro`` that has nothing to do
+
+Each measurement is one module with ``measure(effort) -> Outcome``; ``benchmarks/bench.py`` lists and runs them.
+"""

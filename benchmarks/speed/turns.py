@@ -1,0 +1,108 @@
+"""Sides in turn: whatever else the machine does, it does to all of them."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+
+class Taken(NamedTuple):
+    """Seconds on the clock, and seconds of this process on a core, which other programs lengthen far less."""
+
+    wall: float
+    cpu: float
+
+
+Side = Callable[[], Taken]
+Rounds = Mapping[str, list[Taken]]
+
+
+def now() -> Taken:
+    """Both clocks."""
+    return Taken(time.perf_counter(), time.process_time())
+
+
+def since(start: Taken) -> Taken:
+    """What has passed on both clocks."""
+    wall, cpu = now()
+    return Taken(wall - start.wall, cpu - start.cpu)
+
+
+def timed(work: Callable[[], object]) -> Side:
+    """Make a side of ``work``: what one call takes."""
+
+    def side() -> Taken:
+        start = now()
+        work()
+        return since(start)
+
+    return side
+
+
+def alternate(sides: Mapping[str, Side], rounds: int, *, warm: bool = True) -> dict[str, list[Taken]]:
+    """Run every side once a round; every other round in reverse order.
+
+    Parameters
+    ----------
+    sides
+        Name -> function that works once and returns what it took.
+    rounds
+        At least 1.
+    warm
+        Whether a round that is not counted goes first, for what is set up at the first call.
+
+    Returns
+    -------
+    dict
+        Name -> what each round took.
+
+    Raises
+    ------
+    ValueError
+        If there is no round.
+    """
+    if rounds < 1:
+        raise ValueError("at least one round is needed")
+    if warm:
+        for side in sides.values():
+            side()
+    taken: dict[str, list[Taken]] = {name: [] for name in sides}
+    for turn in range(rounds):
+        for name in list(sides) if turn % 2 == 0 else reversed(list(sides)):
+            taken[name].append(sides[name]())
+    return taken
+
+
+def medians(taken: Rounds) -> dict[str, float]:
+    """Median seconds of each side, on the clock."""
+    return {name: statistics.median(one.wall for one in each) for name, each in taken.items()}
+
+
+def ratio(taken: Rounds, numerator: str, denominator: str) -> float:
+    """Quotient of two sides' median seconds."""
+    middle = medians(taken)
+    return middle[numerator] / middle[denominator]
+
+
+def cpu_ratio(taken: Rounds, numerator: str, denominator: str) -> float:
+    """Quotient of two sides' median seconds on a core; only for sides that work in this process alone."""
+    one, other = (statistics.median(each.cpu for each in taken[name]) for name in (numerator, denominator))
+    return round(one / other, 4)
+
+
+def spread(taken: Rounds, numerator: str, denominator: str) -> list[float]:
+    """Least and greatest quotient of a round: both sides of a round meet nearly the same load."""
+    quotients = [a.wall / b.wall for a, b in zip(taken[numerator], taken[denominator], strict=True)]
+    return [round(min(quotients), 4), round(max(quotients), 4)]
+
+
+def rate(photos: int, seconds: float, few: int, few_seconds: float) -> float:
+    """Photos a second once everything has started: from a run over ``photos`` and one over ``few`` of them.
+
+    Where the two are too close to tell, the time to start is left in.
+    """
+    if photos < 3 * few or seconds <= few_seconds:
+        return photos / seconds
+    return (photos - few) / (seconds - few_seconds)
