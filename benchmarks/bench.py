@@ -15,16 +15,14 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import importlib
 import importlib.metadata
 import json
-import multiprocessing
 import os
 import platform
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -130,19 +128,31 @@ def run(
 
 
 def apart(key: str, effort: Effort) -> Outcome:
-    """Measure in a process of its own: threads, imports and caches of one measurement change no other."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(measured, key, effort).result()
+    """Measure in a process of its own: threads, imports and caches of one measurement change no other.
 
+    A process of :mod:`multiprocessing` would not do: an epoch with a ``DataLoader`` worker was seen to take ten seconds
+    longer in one.
 
-def measured(key: str, effort: Effort) -> Outcome:
-    """Measure in this process."""
-    # What stages and libraries tell of their progress is no news here.
-    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
-        found = importlib.import_module(f"benchmarks.speed.{MEASUREMENTS[key].module}").measure(effort)
-    assert isinstance(found, Outcome)
-    return found
+    Raises
+    ------
+    RuntimeError
+        If the measurement fails; holds the end of what it told.
+    """
+    with tempfile.TemporaryDirectory(prefix="facemask-bench-") as folder:
+        out = Path(folder) / "outcome.json"
+        module = MEASUREMENTS[key].module
+        ended = subprocess.run(
+            [sys.executable, "-m", "benchmarks.speed", module, json.dumps(asdict(effort)), str(out)],
+            cwd=HERE,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        if ended.returncode:
+            raise RuntimeError(f"{key} failed:\n{ended.stderr[-3000:]}")
+        return Outcome(**json.loads(out.read_text()))
 
 
 def _told(measurement: Measurement, outcome: Outcome) -> dict[str, Any]:

@@ -13,5 +13,6 @@ train_loop, plain_script, infer
 noop
     a ``dvc repro`` that has nothing to do
 
-Each measurement is one module with ``measure(effort) -> Outcome``; ``benchmarks/bench.py`` lists and runs them.
+Each measurement is one module with ``measure(effort) -> Outcome``; ``benchmarks/bench.py`` lists them and runs
+each in a process of its own, ``python -m benchmarks.speed``.
 """

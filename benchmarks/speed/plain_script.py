@@ -94,7 +94,8 @@ def measure(effort: Effort) -> Outcome:
         figures=cases | {"epochs": EPOCHS, "device": train_loop.device()},
         note=f"the table's ratio is the worst case's; ours counts decoding once and {EPOCHS} epochs, both without "
         "validation; the script reads the photos themselves, plain_on_crops what face_crop stored; beside the "
-        "loader, ours has channels_last, a fused optimiser and three heads",
+        "loader, ours has channels_last, a fused optimiser and three heads; of few photos the script's worker, "
+        "started anew for each epoch, weighs more than it would of thousands",
     )
 
 
