@@ -248,6 +248,9 @@ def test_each_param_reruns_exactly_its_stages(
     used = set()
     for leaf in leaves(params_yaml):
         (entry,) = [key for key in AFFECTS if leaf == key or leaf.startswith(f"{key}.")]
+        if entry in used:
+            # DVC compares a choice as a whole: one of its knobs stands for all.
+            continue
         used.add(entry)
         *parents, last = leaf.split(".")
         section = content
