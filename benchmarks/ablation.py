@@ -163,7 +163,7 @@ def report(counts: Counts, plan: Mapping[str, Any]) -> str:
     ]
     for title, seeds, score, gap, low, high in rows:
         lines.append(f"| {title} | {len(seeds)} | {score:.3f} | {gap:+.3f} | {low:+.3f} to {high:+.3f} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", plan["notes"].rstrip()]) + "\n"
 
 
 def compare(counts: Counts, name: str, seeds: list[int]) -> tuple[float, float, float, float]:

@@ -7,6 +7,7 @@ Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017, https:
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import warnings
 from dataclasses import dataclass
@@ -52,6 +53,8 @@ def find(
     UserError
         If the loss diverges before there is anything to see.
     """
+    # Its notes on devices and checkpoints are no news of this search.
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     L.seed_everything(seed, workers=False, verbose=False)
     model = Classifier(recipe)
     if recipe.channels_last:

@@ -25,7 +25,8 @@ def draw(rates: Sequence[float], losses: Sequence[float], suggestion: float, pat
         axes.axvline(suggestion, color=MARK, linestyle="--", label=f"falls fastest at {suggestion:.2g}")
         axes.set_xscale("log")
         # A loss that has run away would flatten all that comes before.
-        axes.set_ylim(min(losses) * 0.95, max(losses[0], min(losses)) * 1.5)
+        lowest = losses.index(min(losses))
+        axes.set_ylim(losses[lowest] * 0.97, max(losses[: lowest + 1]) * 1.03)
         axes.set_xlabel("learning rate", color=INK)
         axes.set_ylabel("training loss", color=INK)
         axes.spines[["top", "right"]].set_visible(False)
