@@ -45,7 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ablation", description=__doc__)
     parser.add_argument("--plan", type=Path, default=HERE / "benchmarks" / "ablation.yaml")
     parser.add_argument("--root", default="../shared/data/realfaces", help="data.root, seen from the clone")
-    parser.add_argument("--work", type=Path, default=HERE / ".cache" / "ablation", help="where the clone is")
+    parser.add_argument("--work", type=Path, default=HERE / ".ablation", help="where the clone is")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--variants", nargs="*", help="names out of the plan; all by default")
     parser.add_argument("--report-only", action="store_true", help="train nothing")
