@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import os
+import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ os.environ.setdefault("DVC_NO_ANALYTICS", "true")
 import numpy as np
 import pytest
 import yaml
+from dvc.repo import Repo
 from PIL import Image
 
 from facemask import loading, params
@@ -110,6 +112,23 @@ def contest_folder(tmp_path: Path) -> Callable[..., Path]:
         return root
 
     return make
+
+
+@pytest.fixture(scope="session")
+def start_project() -> Callable[[str, str], None]:
+    """Make the current folder a git and DVC repository with a first commit of a ``dvc.yaml`` and a ``.gitignore``."""
+
+    def start(dag: str, ignored: str) -> None:
+        subprocess.run(["git", "init", "-q"], check=True)
+        for key, value in (("user.name", "t"), ("user.email", "t@example.org")):
+            subprocess.run(["git", "config", key, value], check=True)
+        Repo.init(".").close()
+        Path("dvc.yaml").write_text(dag)
+        Path(".gitignore").write_text(ignored)
+        subprocess.run(["git", "add", "."], check=True)
+        subprocess.run(["git", "commit", "-q", "-m", "start"], check=True)
+
+    return start
 
 
 @pytest.fixture(scope="session")

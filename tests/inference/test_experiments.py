@@ -71,21 +71,14 @@ def save(name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory) -> Path:
+def saved(tmp_path_factory, start_project) -> Path:
     """A repository with the experiments alpha and beta (which used the eval photos), and an empty branch."""
     folder = tmp_path_factory.mktemp("experiments") / "repository"
     folder.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.delenv("DVC_ROOT", raising=False)
-        subprocess.run(["git", "init", "-q"], check=True)
-        for key, value in (("user.name", "t"), ("user.email", "t@example.org")):
-            subprocess.run(["git", "config", key, value], check=True)
-        Repo.init(".").close()
-        Path("dvc.yaml").write_text(DAG)
-        Path(".gitignore").write_text("/data\n")
-        subprocess.run(["git", "add", "."], check=True)
-        subprocess.run(["git", "commit", "-q", "-m", "start"], check=True)
+        start_project(DAG, "/data\n")
         subprocess.run(["git", "branch", "empty"], check=True)
         for seed, name in enumerate(("alpha", "beta")):
             write(manifest(), seed, used=name == "beta")

@@ -94,21 +94,14 @@ def here(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory) -> Path:
+def saved(tmp_path_factory, start_project) -> Path:
     """A repository with the experiments `good`, and `peeking`, which learnt from the eval photos."""
     folder = tmp_path_factory.mktemp("combine") / "repository"
     folder.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.delenv("DVC_ROOT", raising=False)
-        subprocess.run(["git", "init", "-q"], check=True)
-        for key, value in (("user.name", "t"), ("user.email", "t@example.org")):
-            subprocess.run(["git", "config", key, value], check=True)
-        Repo.init(".").close()
-        Path("dvc.yaml").write_text(DAG)
-        Path(".gitignore").write_text("/data\n/models\n/manifest\n/combine.json\n")
-        subprocess.run(["git", "add", "."], check=True)
-        subprocess.run(["git", "commit", "-q", "-m", "start"], check=True)
+        start_project(DAG, "/data\n/models\n/manifest\n/combine.json\n")
         for name, made in (
             ("good", Experiment(skill=4.0, seed=1)),
             ("peeking", Experiment(skill=2.0, seed=2, unlabelled={"kind": "uda", "source": "eval"})),

@@ -31,20 +31,13 @@ THEIRS = np.random.default_rng(1).dirichlet(np.ones(18), 6)
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory) -> Path:
+def saved(tmp_path_factory, start_project) -> Path:
     folder = tmp_path_factory.mktemp("infer") / "repository"
     folder.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.delenv("DVC_ROOT", raising=False)
-        subprocess.run(["git", "init", "-q"], check=True)
-        for key, value in (("user.name", "t"), ("user.email", "t@example.org")):
-            subprocess.run(["git", "config", key, value], check=True)
-        Repo.init(".").close()
-        Path("dvc.yaml").write_text(DAG)
-        Path(".gitignore").write_text("/data\n")
-        subprocess.run(["git", "add", "."], check=True)
-        subprocess.run(["git", "commit", "-q", "-m", "start"], check=True)
+        start_project(DAG, "/data\n")
         answers = submission.write(Path("data/infer"), pd.Series(IMAGES), THEIRS)
         files.write_json(Path("metrics/infer.json"), {"answers": answers})
         with Repo(".") as repo:
