@@ -14,7 +14,7 @@ export DVC_NO_ANALYTICS := true
 export PYTHONHASHSEED := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv repro test test-fast lint format types bench plots deps docs clean-cache
+.PHONY: help venv repro test test-fast lint format types bench plots deps docs cache clean-cache
 
 help: ## list the targets
 	bold=""; plain=""
@@ -98,6 +98,9 @@ deps: venv ## after changing imports: rewrite the code dependencies in dvc.yaml
 docs: venv ## after changing the params' schema: rewrite docs/params.md
 	python -m facemask params > .params.md.part
 	mv .params.md.part docs/params.md
+
+cache: venv ## show how much the memo of per-photo results holds, and how much it may
+	python -m facemask cache
 
 clean-cache: ## delete the memo of the neural networks' per-photo results (changes no output)
 	rm -rf .cache

@@ -22,12 +22,14 @@ import platform
 import subprocess
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from benchmarks.speed.outcome import HERE, Effort, Outcome
+from benchmarks import million
+from benchmarks.speed.outcome import HERE, PROGRESS, Effort, Outcome
 from facemask import files, hardware
 
 PACKAGES: Final = (
@@ -83,6 +85,15 @@ MEASUREMENTS: Final[Mapping[str, Measurement]] = {
     "infer_vs_model": Measurement(
         "answering photos, photos/s, against the network on photos in memory", 0.95, True, "infer"
     ),
+    "growth_exponent": Measurement(
+        "stages' time over the number of photos: the worst exponent, 1 being linear", 1.1, False, "growth"
+    ),
+    "dvc_scale": Measurement(
+        "DVC with the contest's number of files, seconds, the project's settings against DVC's defaults",
+        1,
+        False,
+        "dvc_scale",
+    ),
 }
 
 
@@ -92,20 +103,31 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", metavar="KEY", default=list(MEASUREMENTS), help="these alone")
     parser.add_argument("--photos", type=int, help="photos a side (default 300)")
     parser.add_argument("--rounds", type=int, help="turns of each side (default 3)")
+    parser.add_argument(
+        "--sizes",
+        nargs="+",
+        type=int,
+        help="labelled photos at which growth is measured (default 1000 5000 19000)",
+    )
     parser.add_argument("--quick", action="store_true", help="a look in a few minutes: 64 photos, one round")
     parser.add_argument("--results", type=Path, default=HERE / "benchmarks" / "results.json")
     parser.add_argument("--page", type=Path, default=HERE / "docs" / "benchmarks.md")
+    parser.add_argument("--scale", type=Path, default=HERE / "docs" / "scale.md")
     chosen = parser.parse_args()
     if unknown := [key for key in chosen.only if key not in MEASUREMENTS]:
         sys.exit(f"error: no measurement {unknown[0]!r}; there are {', '.join(MEASUREMENTS)}")
-    effort = Effort(photos=64, rounds=1) if chosen.quick else Effort()
-    given = {"photos": chosen.photos, "rounds": chosen.rounds}
+    effort = Effort(photos=64, rounds=1, sizes=(140, 350, 700)) if chosen.quick else Effort()
+    sizes = tuple(chosen.sizes) if chosen.sizes else None
+    given = {"photos": chosen.photos, "rounds": chosen.rounds, "sizes": sizes}
     effort = replace(effort, **{name: value for name, value in given.items() if value is not None})
     if effort.photos < 32 or effort.rounds < 1:
         sys.exit("error: at least 32 photos and 1 round are needed")
     results = run(chosen.only, effort, chosen.results, apart)
     with files.replacing(chosen.page) as temporary:
         temporary.write_text(page(results))
+    if chosen.scale.exists():
+        with files.replacing(chosen.scale) as temporary:
+            temporary.write_text(million.filled(chosen.scale.read_text(), results.get("growth_exponent")))
     print(table(results))
 
 
@@ -118,7 +140,7 @@ def run(
         print(f"== {key}", file=sys.stderr, flush=True)
         around = surroundings()
         results[key] = _told(MEASUREMENTS[key], measure(key, effort)) | {
-            "effort": asdict(effort) | {"heights": list(effort.heights), "models": list(effort.models)},
+            "effort": {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(effort).items()},
             "surroundings": around,
         }
         order = [*MEASUREMENTS, *sorted(set(results) - set(MEASUREMENTS))]
@@ -141,17 +163,22 @@ def apart(key: str, effort: Effort) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="facemask-bench-") as folder:
         out = Path(folder) / "outcome.json"
         module = MEASUREMENTS[key].module
-        ended = subprocess.run(
+        started = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.speed", module, json.dumps(asdict(effort)), str(out)],
             cwd=HERE,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            check=False,
         )
-        if ended.returncode:
-            raise RuntimeError(f"{key} failed:\n{ended.stderr[-3000:]}")
+        told: deque[str] = deque(maxlen=40)
+        with started:
+            for line in started.stderr or ():
+                told.append(line)
+                if line.startswith(PROGRESS):
+                    print(line, end="", file=sys.stderr, flush=True)
+        if started.returncode:
+            raise RuntimeError(f"{key} failed:\n{''.join(told)[-3000:]}")
         return Outcome(**json.loads(out.read_text()))
 
 
@@ -219,7 +246,10 @@ def page(results: Results) -> str:
         parts += [f"## {key}", ""]
         if result["note"]:
             parts += [f"{result['note'][0].upper()}{result['note'][1:]}.", ""]
-        rows = list(_flat(result["figures"]))
+        plain = {name: figure for name, figure in result["figures"].items() if not name.startswith("by_")}
+        for name in result["figures"].keys() - plain.keys():
+            parts += [*_columns(name, result["figures"][name]), ""]
+        rows = list(_flat(plain))
         if rows:
             parts += [
                 "| figure | value |",
@@ -228,6 +258,19 @@ def page(results: Results) -> str:
                 "",
             ]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _columns(name: str, figures: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A figure called ``by_<what>`` as a table, one line each, its columns alike."""
+    columns = list(next(iter(figures.values())))
+    return [
+        f"| {name.removeprefix('by_')} | {' | '.join(column.replace('_', ' ') for column in columns)} |",
+        "|---" * (len(columns) + 1) + "|",
+        *(
+            f"| {row} | {' | '.join('–' if v is None else str(v) for v in values.values())} |"
+            for row, values in figures.items()
+        ),
+    ]
 
 
 def _about(found: Mapping[str, Any]) -> str:

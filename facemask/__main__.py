@@ -83,11 +83,26 @@ def page(_: argparse.Namespace) -> None:
     page.write(PAGE)
 
 
+def cache(_: argparse.Namespace) -> None:
+    """Tell how much of the memo is used: results of networks, kept by photo."""
+    from rich import filesize
+
+    from facemask.images import memo
+
+    found = memo.usage()
+    width = max((len(one.stage) for one in found), default=0)
+    for one in found:
+        used = f"{filesize.decimal(one.size)} of at most {filesize.decimal(one.limit)}"
+        print(f"{one.stage:{width}}  {one.results} results, {used}")
+    if not found:
+        print(f"nothing is kept yet in {memo.home()}")
+
+
 def main() -> None:
     """Run one command; a user's mistake ends in one line and exit code 1."""
     parser = argparse.ArgumentParser(prog="python -m facemask", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for run in (preset, metrics, params, deps, lr, page):
+    for run in (preset, metrics, params, deps, lr, page, cache):
         command = commands.add_parser(run.__name__, help=run.__doc__, description=run.__doc__)
         command.set_defaults(run=run)
         if run is preset:

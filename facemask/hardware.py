@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import Literal
 
 
@@ -22,3 +24,16 @@ def processes() -> tuple[int | Literal["auto"], int]:
 def loader_workers() -> int:
     """Processes that prepare training batches; none on a small machine, where they would take the model's cores."""
     return min(8, cores() - 2) if cores() > 3 else 0
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep torch to one thread: sums are split among threads, so one thread means one result on any machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

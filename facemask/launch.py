@@ -35,9 +35,9 @@ def view(whole: params.Params, wanted: type[config.Config]) -> config.Config:
 def launch(run: Callable[..., None]) -> None:
     """Call ``run`` with what its signature asks for.
 
-    A parameter annotated with a config class gets that view of ``params.yaml``, ``seed`` gets the global seed, a
-    ``Path`` or another ``int`` becomes a command-line option of its name. A :class:`UserError` is printed in one line
-    and ends the process with code 1; so does a second copy of the same stage started beside a running one.
+    A parameter annotated with a config class gets that view of ``params.yaml``, ``seed`` and ``engine`` get
+    theirs, a ``Path`` or another ``int`` becomes a command-line option of its name. A :class:`UserError` is printed
+    in one line and ends the process with code 1; so does a second copy of the same stage started beside a running one.
     """
     stage = run.__module__ if run.__module__ != "__main__" else Path(sys.argv[0]).stem
     stage = stage.rsplit(".", 1)[-1]
@@ -54,8 +54,8 @@ def launch(run: Callable[..., None]) -> None:
         for name in names:
             if name in chosen:
                 arguments[name] = chosen[name]
-            elif name == "seed":
-                arguments[name] = whole.seed
+            elif name in ("seed", "engine"):
+                arguments[name] = getattr(whole, name)
             else:
                 arguments[name] = view(whole, kinds[name])
         label = "-".join([stage, *(str(chosen[n]) for n in options if kinds[n] is int)])

@@ -6,8 +6,9 @@ import difflib
 import json
 import types
 import typing
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -15,6 +16,12 @@ from pydantic_core import ErrorDetails
 
 from facemask import params, recipes
 from facemask.errors import UserError
+
+# DVC takes these keys, at any depth of a param, for facts about files and leaves them out when it looks for an earlier
+# run with the same params (dvc/stage/cache.py).
+UNSEEN: Final = frozenset({"size", "nfiles"})
+# Such keys that dvc.yaml lists one by one, which DVC then sees under their full name.
+SEEN: Final = frozenset({"face_crop.size", "train.image.size"})
 
 
 def load(path: Path) -> params.Params:
@@ -45,7 +52,7 @@ def parse(content: Any, origin: str) -> params.Params:
     """
     try:
         # JSON mode lets YAML lists stand for tuples while everything else stays strict.
-        return params.Params.model_validate_json(json.dumps(content))
+        whole = params.Params.model_validate_json(json.dumps(content))
     except TypeError:
         raise UserError(
             f"{origin}: only text, numbers, lists and keys are allowed (is there a date or a set?)"
@@ -55,6 +62,27 @@ def parse(content: Any, origin: str) -> params.Params:
         raise UserError(
             f"{origin}: " + "; ".join(dict.fromkeys(_explain(one, known) for one in known))
         ) from None
+    if hidden := sorted(set(_hidden(content, "")) - SEEN):
+        raise UserError(
+            f"{origin}: {hidden[0]}: DVC's run cache does not look at keys of this name, so that a change would "
+            "bring back old results; leave it out (a transform's size is train.image.size)"
+        )
+    return whole
+
+
+def _hidden(content: Any, prefix: str) -> Iterator[str]:
+    """Full names of the keys that DVC leaves out when it looks for an earlier run with the same params."""
+    parts = (
+        content.items()
+        if isinstance(content, dict)
+        else enumerate(content)
+        if isinstance(content, list)
+        else ()
+    )
+    for key, inner in parts:
+        if key in UNSEEN:
+            yield f"{prefix}{key}"
+        yield from _hidden(inner, f"{prefix}{key}.")
 
 
 def _explain(error: ErrorDetails, others: list[ErrorDetails]) -> str:

@@ -14,6 +14,8 @@ from pydantic import Field, model_validator
 from facemask.config import Config, Count, Fraction, Number, Positive, Sha256, Size, Text, Whole, Years
 from facemask.recipes import Nothing, Recipe
 
+Engine = Literal["local", "ray"]
+
 
 # ---------------------------------------------------------------------------------------------------------- data
 class Data(Config):
@@ -351,6 +353,12 @@ class Infer(Config):
     )
     average: Literal["probabilities", "logits"] = Field(description="what is averaged over the views")
     batch_size: Count = Field(description="photos a forward pass")
+    precision: Literal["32", "bf16", "16"] = Field(
+        description="on GPU: full, bfloat16 or float16 mixed; a CPU uses 32"
+    )
+    compile: bool = Field(
+        description="compile the networks first (torch.compile): costs half a minute or more; needs a C++ compiler"
+    )
 
 
 class Params(Config):
@@ -358,6 +366,10 @@ class Params(Config):
 
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
         description="folds, initial weights, order and augmentation"
+    )
+    engine: Engine = Field(
+        description="where face_crop, background_removal and infer work: local, this machine; ray, the Ray cluster at "
+        "RAY_ADDRESS, or one on this machine; changes no result, so no stage runs again"
     )
     data: Data
     sample_data: SampleData

@@ -16,8 +16,8 @@ from facemask import loading, params, recipes
 HEAD = """\
 # Params
 
-Every knob that can change a result, as `params.yaml` spells it; written by `make docs` from `facemask/params.py`
-and `facemask/recipes.py`.
+Every knob that can change a result, and `engine`, which cannot, as `params.yaml` spells it; written by `make docs`
+from `facemask/params.py` and `facemask/recipes.py`.
 No key has a hidden default: all that apply must stand in the file. Where a `kind` is chosen, its knobs (marked with
 it below) stand beside it, and those of other kinds must not. The values are those of the shipped file.
 On the command line: `dvc exp run -S train.lr=3e-5 -S 'train.folds=[0,1]' -S train.channels_last=false`.

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from facemask import files, params, progress
-from facemask.images import archive, codec, contact, mattes, memo, photos
+from facemask.images import archive, cluster, codec, contact, mattes, memo, photos
 from facemask.launch import launch
 from facemask.records import tables
 from facemask.records.roots import Roots
@@ -20,6 +20,7 @@ from facemask.records.roots import Roots
 def run(
     cfg: params.BackgroundRemoval,
     *,
+    engine: params.Engine,
     labels: Path,
     root: Path,
     extra: Path,
@@ -41,8 +42,12 @@ def run(
     rows: dict[str, tuple[str, float]] = {}
     overlaps: list[float] = []
     with files.replacing(out) as folder:
-        with memo.opened("background_removal") as kept, archive.writing(folder / "mattes.zip") as images:
-            made = mattes.separate(matting, some, where, kept)
+        with (
+            memo.opened("background_removal") as kept,
+            cluster.workers(engine) as spread,
+            archive.writing(folder / "mattes.zip") as images,
+        ):
+            made = mattes.separate(matting, some, where, kept, spread)
             for photo, cutout in progress.track(
                 zip(some, made, strict=True), total=len(some), label="mattes"
             ):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from facemask import files, params, progress
-from facemask.images import archive, codec, contact, faces, finders, memo, photos
+from facemask.images import archive, cluster, codec, contact, faces, finders, memo, photos
 from facemask.launch import launch
 from facemask.records import tables
 from facemask.records.roots import Roots
@@ -21,6 +21,7 @@ COLOURS = {"found": contact.GREEN, "fixed": contact.GREEN, "person": contact.AMB
 def run(
     cfg: params.FaceCrop,
     *,
+    engine: params.Engine,
     labels: Path,
     root: Path,
     extra: Path,
@@ -34,13 +35,13 @@ def run(
     table = photos.listed(labels)
     some = photos.readable(table, suffix=".jpg")
     tried = finders.in_order(cfg.finder)
-    with memo.opened("face_crop") as kept:
-        seen = finders.search(tried, some, where, kept)
+    with memo.opened("face_crop") as kept, cluster.workers(engine) as spread:
+        seen = finders.search(tried, some, where, kept, spread)
     boxed = faces.place(cfg, tried, table, seen)
     wanted = int((boxed["status"] != "unreadable").sum())
     with files.replacing(out) as folder:
-        with archive.writing(folder / "crops.zip") as crops:
-            made = faces.crops(some, boxed, where, cfg.size)
+        with memo.opened("crops") as kept, archive.writing(folder / "crops.zip") as crops:
+            made = faces.crops(some, boxed, where, cfg.size, kept)
             for key, image in progress.track(made, total=wanted, label="crops"):
                 crops.add(f"{key}.jpg", image)
         tables.write(folder / "boxes.csv", boxed, tables.BOXES)
@@ -58,7 +59,7 @@ def _sheet(boxed: pd.DataFrame, crops: Path) -> contact.Pixels:
         tiles = [
             contact.Tile(
                 codec.decode(reader.read(f"{photo}.jpg")),
-                (f"{photos.short(photo)} {kind}", status),
+                (f"{photos.short(photo)} {kind.removesuffix('_mask')}", status),
                 COLOURS.get(status, contact.GREY),
             )
             for photo, kind, status in borrowed + plain

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from facemask import files, params, progress
-from facemask.errors import UserError
 from facemask.images import reader
-from facemask.inference import checkpoints, combiner, experiments, submission
-from facemask.inference.predict import Table, predict
+from facemask.inference import combiner, experiments, submission
+from facemask.inference.answering import Answerer
+from facemask.inference.predict import Table
 from facemask.launch import launch
-from facemask.records import tables
+from facemask.records import classes, tables
 from facemask.scoring import metrics as scores
 
 
@@ -26,6 +26,7 @@ def run(
     cfg: params.Infer,
     folds: params.Folds,
     *,
+    engine: params.Engine,
     manifest: Path,
     faces: Path,
     mattes: Path,
@@ -41,19 +42,14 @@ def run(
     """
     table = tables.read(manifest / "eval.csv", tables.EVAL_MANIFEST)
     join = combiner.read(combined / "combiner.json")
-    trained = [checkpoints.load(models / f"fold{fold}") for fold in folds.folds]
-    image = trained[0].recipe.image
-    if any(checkpoint.recipe.image != image for checkpoint in trained):
-        raise UserError(
-            f"{models}: the folds were trained on different pixels (train.image); run `dvc repro train`"
-        )
+    answerer = Answerer(cfg, [models / f"fold{fold}" for fold in folds.folds], faces, mattes)
     # A photo that cannot be read is answered with the class frequencies of the training photos.
-    answers: Table = np.tile(np.mean([c.prior for c in trained], axis=0), (len(table), 1))
+    answers: Table = np.tile(np.mean([c.prior for c in answerer.trained], axis=0), (len(table), 1))
     readable = (table["status"] == "ok").to_numpy()
     rows = reader.rows(table[readable])
-    stream = reader.Reader(faces, mattes, image).stream(rows, cfg.batch_size) if rows else iter(())
-    chunks = progress.track(stream, total=len(rows), label="photos answered", size=len)
-    ours = predict([c.model for c in trained], chunks, cfg.views, cfg.average)
+    parts = answerer.answers(rows, engine)
+    done = progress.track(parts, total=len(rows), label="photos answered", size=len)
+    ours = np.concatenate([np.zeros((0, classes.COUNT)), *done])
     image_ids = table["image_id"]
     others = [experiments.answers(member, image_ids[readable]) for member in join.members]
     answers[readable] = join.apply(np.stack([ours, *others]))

@@ -6,7 +6,7 @@ import copy
 import itertools
 import os
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +129,21 @@ def start_project() -> Callable[[str, str], None]:
         subprocess.run(["git", "commit", "-q", "-m", "start"], check=True)
 
     return start
+
+
+@pytest.fixture(scope="module")
+def machines() -> Iterator[Any]:
+    """A Ray cluster of two machines with one CPU each, all of them this one; ``RAY_ADDRESS`` leads there."""
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        each = {"num_cpus": 1, "object_store_memory": 2**27}
+        cluster = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, **each})
+        cluster.add_node(**each)
+        patch.setenv("RAY_ADDRESS", cluster.address)
+        yield cluster
+        cluster.shutdown()
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from facemask.images import memo
+
 
 def facemask(folder: Path, repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -66,8 +68,29 @@ def test_the_reference_is_printed(project: Path, repository: Path) -> None:
 
 def test_help_names_the_commands(project: Path, repository: Path) -> None:
     ended = facemask(project, repository, "--help")
-    for command in ("preset", "metrics", "params", "deps", "page"):
+    for command in ("preset", "metrics", "params", "deps", "page", "cache"):
         assert f"\n    {command} " in ended.stdout
+
+
+def test_the_memo_is_shown(project: Path, repository: Path) -> None:
+    ended = facemask(project, repository, "cache")
+    assert (ended.returncode, ended.stdout) == (0, "nothing is kept yet in .cache/facemask\n")
+    assert not (project / ".cache").exists()
+    for stage, results in (("stage", 2), ("other_stage", 1)):
+        kept = memo.Memo(project / ".cache" / "facemask" / stage)
+        kept.put([(str(k), bytes(1_000_000)) for k in range(results)])
+        kept.close()
+    ended = facemask(project, repository, "cache")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (
+        0,
+        "other_stage  1 results, 1.0 MB of at most 4.3 GB\nstage        2 results, 2.0 MB of at most 4.3 GB\n",
+        "",
+    )
+    (project / ".cache" / "facemask" / "stage" / "cache.db").write_bytes(b"no database" * 1000)
+    ended = facemask(project, repository, "cache")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: .cache/facemask/stage: the memo cannot be used")
+    assert ended.stderr.count("\n") == 1
 
 
 def test_deps_are_rewritten_from_the_imports(project: Path, repository: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from facemask import loading, params
+from facemask import loading, params, presets
 from facemask.errors import UserError
 
 Change = Callable[[dict[str, Any]], object]
@@ -202,3 +203,20 @@ def test_keys_name_every_leaf_of_the_shipped_file(params_yaml: dict[str, Any]) -
 def test_params_are_frozen(toy_params: params.Params) -> None:
     with pytest.raises(ValueError, match="frozen"):
         toy_params.train.lr = 1.0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        ({"train": {"augment": [{"name": "RandomResizedCrop", "size": [96, 72]}]}}, "train.augment.0.size"),
+        (
+            {"train": {"augment": [{"name": "OneOf", "transforms": [{"name": "Blur", "nfiles": 1}]}]}},
+            "train.augment.0.transforms.0.nfiles",
+        ),
+    ],
+)
+def test_keys_that_dvc_s_run_cache_leaves_out_are_refused(
+    params_yaml: dict[str, Any], section: dict[str, Any], key: str
+) -> None:
+    with pytest.raises(UserError, match=rf"^here: {re.escape(key)}: DVC's run cache"):
+        loading.parse(presets.merge(params_yaml, section), "here")

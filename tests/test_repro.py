@@ -8,10 +8,12 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -186,3 +188,59 @@ def test_two_fresh_copies_give_the_same_bytes(clone: Callable[[], Project], fini
     second = project.results()
     assert set(second) == set(first)
     assert [name for name in first if first[name] != second[name]] == []
+
+
+def test_two_workers_empty_the_queue(finished: Project) -> None:
+    finished.run("git", "checkout", "--quiet", "--force", "main")
+    finished.run("git", "clean", "--quiet", "--force", "-d")
+    before = finished.run("git", "rev-parse", "HEAD"), finished.results()
+    sweep = ["-S", "evaluate.confidence=0.5,0.8", "-S", "infer.average=logits"]
+    finished.run("dvc", "exp", "run", "--queue", *sweep)
+    queued = _tasks(finished)
+    assert list(queued.values()) == ["Queued", "Queued"]
+    try:
+        assert "Started '2' new" in finished.run("dvc", "queue", "start", "-j", "2")
+        end = time.monotonic() + 300
+        while set(_tasks(finished).values()) & {"Queued", "Running"} and time.monotonic() < end:
+            time.sleep(1)
+        logs = [finished.run("dvc", "queue", "logs", name) for name in queued]
+        assert _tasks(finished) == dict.fromkeys(queued, "Success"), "\n".join(logs)
+    finally:
+        finished.run("dvc", "queue", "stop", "--kill")
+        finished.run("dvc", "queue", "remove", "--all")
+    for log in logs:
+        assert set(re.findall(r"^Running stage '(.+)':$", log, re.MULTILINE)) == {"evaluate", "infer"}
+    shown = json.loads(finished.run("dvc", "exp", "show", "--json"))
+    experiments = [one["revs"][0]["data"] for state in shown for one in state["experiments"] or []]
+    used = {
+        one["params"]["params.yaml"]["data"]["evaluate"]["confidence"]: json.dumps(
+            one["metrics"]["metrics/evaluate.json"]["data"]
+        )
+        for one in experiments
+        if one["params"]["params.yaml"]["data"]["infer"]["average"] == "logits"
+    }
+    assert set(used) == {0.5, 0.8}
+    assert used[0.5] != used[0.8]
+    assert (finished.run("git", "rev-parse", "HEAD"), finished.results()) == before
+    assert finished.run("git", "status", "--porcelain") == ""
+    end = time.monotonic() + 60
+    while (left := _inside(finished.folder)) and time.monotonic() < end:
+        time.sleep(0.5)
+    assert not left, "something of the queue goes on running"
+
+
+def _tasks(project: Project) -> dict[str, str]:
+    """Tasks of the queue: id and status."""
+    rows = re.findall(
+        r"^([0-9a-f]{7})\b.*\b(Queued|Running|Success|Failed)", project.run("dvc", "queue", "status"), re.M
+    )
+    return dict(sorted(rows))
+
+
+def _inside(folder: Path) -> list[list[str]]:
+    """Command lines of the processes whose folder is this one or one below it."""
+    return [
+        process.info["cmdline"]
+        for process in psutil.process_iter(["cwd", "cmdline"])
+        if process.info["cwd"] and Path(process.info["cwd"]).is_relative_to(folder)
+    ]

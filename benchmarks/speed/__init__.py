@@ -12,6 +12,8 @@ train_loop, plain_script, infer
     networks
 noop
     a ``dvc repro`` that has nothing to do
+copies, watch, growth, dvc_scale
+    thousands of photos out of few, and what stages and DVC take of time and memory for them
 
 Each measurement is one module with ``measure(effort) -> Outcome``; ``benchmarks/bench.py`` lists them and runs
 each in a process of its own, ``python -m benchmarks.speed``.

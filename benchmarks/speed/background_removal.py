@@ -7,6 +7,7 @@ own command does; the figures also have it without encoding anything.
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import Any
 
@@ -17,7 +18,7 @@ from PIL import Image
 from benchmarks.speed import material, turns
 from benchmarks.speed.outcome import Effort, Outcome, skipped
 from facemask import hardware, params
-from facemask.images import codec, mattes, memo
+from facemask.images import codec, crew, mattes, memo
 
 MODEL = material.SHARED / "models" / "portrait_selfie_320_b1.onnx"
 _ALIKE = 0.98
@@ -37,7 +38,8 @@ def measure(effort: Effort) -> Outcome:
     with material.contest_photos(effort.photos) as given:
 
         def ours(workers: int, count: int = effort.photos) -> list[mattes.Cutout]:
-            return list(mattes.separate(matting, given.photos[:count], given.where, nothing, workers=workers))
+            spread = functools.partial(crew.processes, workers=workers)
+            return list(mattes.separate(matting, given.photos[:count], given.where, nothing, spread))
 
         def to_bytes() -> list[object]:
             return [rembg.remove(path.read_bytes(), session=session) for path in given.paths]

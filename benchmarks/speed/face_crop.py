@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 from benchmarks.speed import material, turns
 from benchmarks.speed.outcome import Effort, Outcome
 from facemask import hardware
-from facemask.images import faces, finders, memo
+from facemask.images import crew, faces, finders, memo
 
 Rows = npt.NDArray[np.float64]
 # Of photos whose faces must be the same, and how far their boxes must overlap.
@@ -30,7 +31,8 @@ def measure(effort: Effort) -> Outcome:
     with material.contest_photos(effort.photos) as given:
 
         def survey(workers: int, count: int = effort.photos) -> list[finders.Sight | None]:
-            return list(finders.survey(finder, given.photos[:count], given.where, nothing, workers=workers))
+            spread = functools.partial(crew.processes, workers=workers)
+            return list(finders.survey(finder, given.photos[:count], given.where, nothing, spread))
 
         def detect() -> list[Rows]:
             return [_detect(theirs, Image.open(path).convert("RGB")) for path in given.paths]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import statistics
 import time
@@ -11,7 +12,7 @@ from benchmarks.speed import material
 from benchmarks.speed.material import Material
 from benchmarks.speed.outcome import Effort, Outcome
 from facemask import hardware
-from facemask.images import finders, memo, photos
+from facemask.images import crew, finders, memo, photos
 from facemask.records import tables
 from stages import face_crop, fix_labels
 
@@ -94,6 +95,7 @@ def _stage(given: Material, labels: Path, name: str) -> float:
     start = time.perf_counter()
     face_crop.run(
         material.shipped().face_crop.model_copy(update={"finder": material.mtcnn()}),
+        engine="local",
         labels=labels,
         root=given.where.main,
         extra=given.where.extra,
@@ -111,7 +113,8 @@ def _search(given: Material, labels: Path, name: str) -> float:
     finder = finders.MtcnnFinder(material.mtcnn())
     start = time.perf_counter()
     kept = memo.Memo(given.work / name)
-    for _ in finders.survey(finder, some, given.where, kept):
+    spread = functools.partial(crew.processes, workers=hardware.cores())
+    for _ in finders.survey(finder, some, given.where, kept, spread):
         pass
     kept.close()
     return time.perf_counter() - start

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 HERE: Final = Path(__file__).resolve().parents[2]
+PROGRESS: Final = "-- "
 
 
 @dataclass(frozen=True)
@@ -23,12 +25,15 @@ class Effort:
         Heights, in pixels, of the photos that networks are fed.
     models
         timm names of those networks.
+    sizes
+        Labelled photos at which growth is measured.
     """
 
     photos: int = 300
     rounds: int = 3
     heights: tuple[int, ...] = (96, 160)
     models: tuple[str, ...] = ("test_vit", "test_resnet", "mobilenetv3_small_050")
+    sizes: tuple[int, ...] = (1_000, 5_000, 19_000)
 
 
 @dataclass(frozen=True)
@@ -56,3 +61,8 @@ class Outcome:
 def skipped(why: str) -> Outcome:
     """Nothing was measured."""
     return Outcome(None, note=f"skipped: {why}")
+
+
+def tell(line: str) -> None:
+    """Say how far a long measurement is; ``benchmarks.bench`` passes such lines on."""
+    print(f"{PROGRESS}{line}", file=sys.stderr, flush=True)

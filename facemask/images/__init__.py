@@ -12,6 +12,8 @@ memo
     results of networks, kept by content
 crew
     several processes or threads, results in order
+cluster, actors
+    several machines through Ray, in the same way
 boxes
     boxes, and cutting them out
 finders

@@ -64,7 +64,7 @@ class Augmentation:
     """
 
     def __init__(self, transforms: Sequence[recipes.Transform], size: tuple[int, int]) -> None:
-        steps = [_build(transform, f"train.augment.{k}") for k, transform in enumerate(transforms)]
+        steps = [_build(transform, f"train.augment.{k}", size) for k, transform in enumerate(transforms)]
         self._compose = albumentations.Compose(steps) if steps else None
         _try(transforms, size)
 
@@ -95,7 +95,7 @@ def _seed(step: Any, seed: int) -> None:
     step.set_random_state(np.random.default_rng(seed), random.Random(seed))
 
 
-def _build(transform: recipes.Transform, key: str, *, always: bool = False) -> Any:
+def _build(transform: recipes.Transform, key: str, size: tuple[int, int], *, always: bool = False) -> Any:
     """Make a step; with ``always`` every transform in it acts that may act at all."""
     if transform.name not in names():
         near = difflib.get_close_matches(transform.name, names(), n=3)
@@ -103,7 +103,11 @@ def _build(transform: recipes.Transform, key: str, *, always: bool = False) -> A
         raise UserError(f"{key}.name: albumentations has no transform {transform.name!r}{hint}")
     arguments = {name: _tuples(value) for name, value in transform.arguments.items()}
     if transform.name in COMPOSITIONS:
-        arguments["transforms"] = _parts(transform, key, always=always)
+        arguments["transforms"] = _parts(transform, key, size, always=always)
+    kind = getattr(albumentations, transform.name)
+    # A step that wants the size of what it makes is told that of the photos.
+    if "size" in inspect.signature(kind).parameters:
+        arguments.setdefault("size", size)
     # OneOrOther's p is the choice between its two.
     if always and transform.name != "OneOrOther":
         arguments["p"] = float(arguments.get("p", 1) > 0)
@@ -112,7 +116,7 @@ def _build(transform: recipes.Transform, key: str, *, always: bool = False) -> A
             warnings.simplefilter("ignore")
             # albumentations only warns of an unknown argument and then ignores it.
             warnings.filterwarnings("error", message=r"Argument\(s\)")
-            step = getattr(albumentations, transform.name)(**arguments)
+            step = kind(**arguments)
     except _REFUSALS as error:
         raise UserError(f"{key}: {transform.name} refuses its arguments: {_line(error)}") from None
     if isinstance(step, albumentations.BasicTransform):
@@ -120,7 +124,7 @@ def _build(transform: recipes.Transform, key: str, *, always: bool = False) -> A
     return step
 
 
-def _parts(transform: recipes.Transform, key: str, *, always: bool) -> list[Any]:
+def _parts(transform: recipes.Transform, key: str, size: tuple[int, int], *, always: bool) -> list[Any]:
     listed = transform.arguments.get("transforms")
     if not isinstance(listed, list) or not listed:
         raise UserError(f"{key}: {transform.name} needs `transforms`, a list of at least one transform")
@@ -129,7 +133,7 @@ def _parts(transform: recipes.Transform, key: str, *, always: bool) -> list[Any]
         place = f"{key}.transforms.{k}"
         if not isinstance(part, dict) or not isinstance(part.get("name"), str):
             raise UserError(f"{place}: {part!r} is no transform: give its name and arguments")
-        parts.append(_build(recipes.Transform(**part), place, always=always))
+        parts.append(_build(recipes.Transform(**part), place, size, always=always))
     return parts
 
 
@@ -150,7 +154,7 @@ def _tuples(value: Any) -> Any:
 def _try(transforms: Sequence[recipes.Transform], size: tuple[int, int]) -> None:
     """Run all steps at their likeliest on small photos, so that what fails does so before the training."""
     noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    steps = [_build(t, f"train.augment.{k}", always=True) for k, t in enumerate(transforms)]
+    steps = [_build(t, f"train.augment.{k}", size, always=True) for k, t in enumerate(transforms)]
     # Enough draws that each of several alternatives has its turn.
     draws = _DRAWS * max([_choices(transform.arguments) for transform in transforms], default=0)
     for seed in range(draws):

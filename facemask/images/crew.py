@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from facemask.errors import UserError
 
@@ -17,6 +17,19 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _task: Callable[[Any], Any] | None = None
+
+
+class Spread(Protocol):
+    """Work spread over some workers: :func:`processes`, or a cluster's; see :mod:`facemask.images.cluster`."""
+
+    def __call__(
+        self,
+        task: Callable[[Sequence[Item]], Result],
+        chunks: Sequence[Sequence[Item]],
+        *,
+        preload: Sequence[str] = (),
+    ) -> Iterator[Result]:
+        """Yield ``task(chunk)`` for every chunk, in order; parameters are those of :func:`processes`."""
 
 
 def processes(
@@ -62,11 +75,16 @@ def processes(
 
 
 def threads(
-    task: Callable[[Sequence[Item]], Result], chunks: Sequence[Sequence[Item]], *, workers: int
+    task: Callable[[Sequence[Item]], Result],
+    chunks: Sequence[Sequence[Item]],
+    *,
+    workers: int,
+    preload: Sequence[str] = (),
 ) -> Iterator[Result]:
     """Yield ``task(chunk)`` for every chunk, in order, computed in threads, which start at once.
 
-    For decoding and resizing; parameters are those of :func:`processes`.
+    For what leaves Python's lock alone: decoding, resizing, a network's sums. Parameters are those of
+    :func:`processes`; there is nothing to preload.
     """
     yield from _flow(ThreadPoolExecutor(workers), task, chunks, 2 * workers)
 

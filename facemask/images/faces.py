@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import pandas as pd
 
 from facemask import hardware, params
 from facemask.errors import UserError
-from facemask.images import boxes, codec, crew, photos
+from facemask.images import boxes, codec, crew, memo, photos
 from facemask.images.finders import Finder, Sight
 from facemask.records import roots, tables
 
@@ -148,12 +149,22 @@ class _Cut:
             for photo, box in some
         ]
 
+    def keys(self, some: Sequence[tuple[photos.Photo, boxes.Box]]) -> list[str]:
+        """Keys in the memo: a crop follows from the photo, its box and its size."""
+        ours = memo.fingerprint(
+            {"size": self.size},
+            ["facemask.images.boxes", "facemask.images.codec", "facemask.images.compose"],
+            ["opencv-python-headless", "pillow", "numpy"],
+        )
+        return [memo.key(f"{ours} {box}", photo.sha256) for photo, box in some]
+
 
 def crops(
     some: Sequence[photos.Photo],
     table: pd.DataFrame,
     where: roots.Roots,
     size: tuple[int, int],
+    kept: memo.Memo,
     *,
     workers: int | None = None,
 ) -> Iterator[tuple[str, bytes]]:
@@ -163,16 +174,20 @@ def crops(
     ----------
     table
         The boxes, see :func:`place`; photos with status ``unreadable`` are left out.
+    kept
+        Crops that were cut before with the same box and size.
+    workers
+        Threads; by default one a core.
     """
     rows = table[table["status"] != "unreadable"]
     corners = (rows[name].tolist() for name in ("cx0", "cy0", "cx1", "cy1"))
     around: dict[str, boxes.Box] = dict(zip(rows["photo"], zip(*corners, strict=True), strict=True))
     jobs = [(photo, around[photo.key]) for photo in some if photo.key in around]
-    chunks = [jobs[start : start + 16] for start in range(0, len(jobs), 16)]
-    made = crew.threads(_Cut(where, size), chunks, workers=workers or hardware.cores())
-    for chunk, images in zip(chunks, made, strict=True):
-        for (photo, _), image in zip(chunk, images, strict=True):
-            yield photo.key, image
+    cut = _Cut(where, size)
+    spread = functools.partial(crew.threads, workers=workers or hardware.cores())
+    made = photos.each(cut, jobs, cut.keys(jobs), kept, spread, chunk=16)
+    for (photo, _), image in zip(jobs, made, strict=True):
+        yield photo.key, image
 
 
 def report(

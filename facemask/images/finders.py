@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facemask import params, progress
-from facemask.images import codec, memo, photos, yunet
+from facemask.images import codec, crew, memo, photos, yunet
 from facemask.records.roots import Roots
 
 if TYPE_CHECKING:
@@ -221,11 +221,12 @@ def _unpack(data: bytes) -> Sight | None:
 
 
 def survey(
-    finder: Finder, some: Sequence[photos.Photo], where: Roots, kept: memo.Memo, *, workers: int | None = None
+    finder: Finder, some: Sequence[photos.Photo], where: Roots, kept: memo.Memo, spread: crew.Spread
 ) -> Iterator[Sight | None]:
     """Yield what the finder sees in every photo, in order; None for one that cannot be decoded."""
+    keys = photos.keys(some, finder.fingerprint())
     work = photos.each(
-        _Look(finder, where), some, kept, finder.fingerprint(), workers=workers, preload=finder.preload
+        _Look(finder, where), some, keys, kept, functools.partial(spread, preload=finder.preload)
     )
     return map(_unpack, work)
 
@@ -235,8 +236,7 @@ def search(
     some: Sequence[photos.Photo],
     where: Roots,
     kept: memo.Memo,
-    *,
-    workers: int | None = None,
+    spread: crew.Spread,
 ) -> dict[str, Sight | None]:
     """Give every photo's key what was seen in it; None for one that cannot be decoded.
 
@@ -248,7 +248,7 @@ def search(
     seen: dict[str, Sight | None] = {}
     left = list(some)
     for by, finder in enumerate(tried):
-        found = survey(finder, left, where, kept, workers=workers)
+        found = survey(finder, left, where, kept, spread)
         label = "faces" if len(tried) == 1 else f"faces, {finder.kind}"
         sights = progress.track(found, total=len(left), label=label)
         for photo, sight in zip(left, sights, strict=True):

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from facemask import params
-from facemask.images import codec, grabcut, memo, photos
+from facemask.images import codec, crew, grabcut, memo, photos
 from facemask.records.roots import Roots
 
 if TYPE_CHECKING:
@@ -174,18 +174,16 @@ def separate(
     some: Sequence[photos.Photo],
     where: Roots,
     kept: memo.Memo,
-    *,
-    workers: int | None = None,
+    spread: crew.Spread,
 ) -> Iterator[Cutout]:
     """Yield every photo's matte, in order."""
     work = photos.each(
         _Separate(matting, where),
         some,
+        photos.keys(some, matting.fingerprint()),
         kept,
-        matting.fingerprint(),
+        functools.partial(spread, preload=matting.preload),
         chunk=16,
-        workers=workers,
-        preload=matting.preload,
     )
     return map(_unpack, work)
 

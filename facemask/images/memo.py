@@ -16,7 +16,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import diskcache  # type: ignore[import-untyped]
 
@@ -97,6 +97,13 @@ class Memo:
             for key, value in entries:
                 self._cache.set(key, value, retry=True)
 
+    def usage(self) -> tuple[int, int]:
+        """Return how many results are kept, and their bytes on disk, as the limit counts them."""
+        if self._cache is None:
+            return 0, 0
+        with self._told():
+            return len(self._cache), self._cache.volume()
+
     def close(self) -> None:
         """Close the files."""
         if self._cache is not None:
@@ -120,11 +127,38 @@ def opened(stage: str) -> Iterator[Memo]:
     UserError
         If the folder cannot be written or is damaged.
     """
-    memo = Memo(None if os.environ.get("FACEMASK_MEMO") == "0" else home() / stage)
+    memo = Memo(None if os.environ.get("FACEMASK_MEMO") == "0" else home() / stage, LIMIT)
     try:
         yield memo
     finally:
         memo.close()
+
+
+class Usage(NamedTuple):
+    """What one stage's memo holds: results, their bytes on disk, and how many bytes it may grow to."""
+
+    stage: str
+    results: int
+    size: int
+    limit: int
+
+
+def usage() -> list[Usage]:
+    """Look into every stage's memo, by name.
+
+    Raises
+    ------
+    UserError
+        If one is damaged.
+    """
+    found = []
+    for path in sorted(home().glob("*/cache.db")):
+        memo = Memo(path.parent, LIMIT)
+        try:
+            found.append(Usage(path.parent.name, *memo.usage(), LIMIT))
+        finally:
+            memo.close()
+    return found
 
 
 def fingerprint(

@@ -13,8 +13,7 @@ https://arxiv.org/abs/1604.02878
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import cv2
@@ -24,6 +23,8 @@ import torch
 from facenet_pytorch.models.mtcnn import ONet, PNet, RNet
 from torch import Tensor
 from torchvision.ops import nms  # type: ignore[import-untyped]
+
+from facemask import hardware
 
 Pixels = npt.NDArray[np.uint8]
 Rows = npt.NDArray[np.float64]
@@ -81,7 +82,7 @@ class Networks:
         """
         found: list[Rows] = [np.zeros((0, 15))] * len(photos)
         sizes = sorted({photo.shape[:2] for photo in photos})
-        with _one_thread(), torch.inference_mode():
+        with hardware.one_thread(), torch.inference_mode():
             for height, width in sizes:
                 alike = [place for place, photo in enumerate(photos) if photo.shape[:2] == (height, width)]
                 batch = max(1, min(_PHOTOS, _MOST_PIXELS // (height * width)))
@@ -156,17 +157,6 @@ class Networks:
             padded = torch.cat([some, some.new_zeros((step - len(some), side, side, 3))])
             outputs.append([part[: len(some)] for part in self._nets[net](_normalise(padded))])
         return boxes, owner, [torch.cat(parts) for parts in zip(*outputs, strict=True)]
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    # Sums are split among threads: one thread means one result, and the processes share the cores.
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _normalise(pixels: Tensor) -> Tensor:

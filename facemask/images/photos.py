@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
 
-from facemask import hardware
 from facemask.errors import UserError
-from facemask.images import crew, memo
+from facemask.images import memo
 from facemask.records import roots, tables
+
+Item = TypeVar("Item")
 
 EVAL_KIND = "eval"
 EXTRA_KIND = "extra"
@@ -82,39 +83,41 @@ def read(where: roots.Roots, photo: Photo) -> bytes:
     return data
 
 
+def keys(some: Sequence[Photo], fingerprint: str) -> list[str]:
+    """Keys in the memo of what is computed from photos alone, see :func:`facemask.images.memo.fingerprint`."""
+    return [memo.key(fingerprint, photo.sha256) for photo in some]
+
+
 def each(
-    task: Callable[[Sequence[Photo]], list[bytes]],
-    photos: Sequence[Photo],
+    task: Callable[[Sequence[Item]], list[bytes]],
+    items: Sequence[Item],
+    keys: Sequence[str],
     kept: memo.Memo,
-    fingerprint: str,
+    spread: Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Any]],
     *,
     chunk: int = 32,
-    workers: int | None = None,
-    preload: Sequence[str] = (),
 ) -> Iterator[bytes]:
-    """Yield the task's result for every photo, in order; what ``kept`` holds is not computed again.
+    """Yield the task's result for every item, in order; what ``kept`` holds is not computed again.
 
     Parameters
     ----------
     task
-        Picklable; gives one result a photo, each depending on that photo's bytes alone.
+        Gives one result an item, each depending on that item alone.
+    items
+        Photos, or photos with something that is wanted of them.
+    keys
+        What each result depends on, hashed (:func:`facemask.images.memo.key`).
     kept
         Gets new results chunk by chunk, so a killed stage loses only the chunks under way.
-    fingerprint
-        All else that a result depends on (:func:`facemask.images.memo.fingerprint`).
+    spread
+        Who computes, see :class:`facemask.images.crew.Spread`.
     chunk
-        Photos handed over at a time.
-    workers
-        Processes; by default one a core.
-    preload
-        See :func:`facemask.images.crew.processes`.
+        Items handed over at a time.
     """
-    keys = [memo.key(fingerprint, photo.sha256) for photo in photos]
     missing = [place for place, key in enumerate(keys) if key not in kept]
     new = set(missing)
     parts = [missing[start : start + chunk] for start in range(0, len(missing), chunk)]
-    chunks = [[photos[place] for place in part] for part in parts]
-    work = crew.processes(task, chunks, workers=workers or hardware.cores(), preload=preload)
+    work = spread(task, [[items[place] for place in part] for part in parts])
     ready: dict[int, bytes] = {}
     coming = iter(parts)
     for place, key in enumerate(keys):
@@ -127,4 +130,4 @@ def each(
         else:
             # Another process may have pushed the entry out in the meantime.
             found = kept.get(key)
-            yield found if found is not None else task([photos[place]])[0]
+            yield found if found is not None else task([items[place]])[0]

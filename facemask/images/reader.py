@@ -57,6 +57,7 @@ class Reader:
         self._crops = archive.Reader(faces / "crops.zip")
         self._where = mattes / "mattes.zip"
         self._mattes = archive.Reader(self._where) if image.background != "keep" else None
+        self._part: int | None = None
 
     def read(self, row: Row) -> Photos:
         """Return (height, width, 3) uint8.
@@ -93,7 +94,15 @@ class Reader:
 
     def _stored(self, row: Row) -> tuple[Photos, Photos | None]:
         """Return the crop and, where one is stored and wanted, its matte of the same size."""
-        photo = codec.decode(_entry(self._crops, f"{row.photo}.jpg"))
+        data = _entry(self._crops, f"{row.photo}.jpg")
+        photo = codec.decode_jpeg(data, self._part or 1)
+        if self._part is None:
+            # All crops of an archive have one size.
+            height, width = (
+                stored // wanted for stored, wanted in zip(photo.shape, self.image.size, strict=False)
+            )
+            self._part = max(part for part in codec.PARTS if part <= max(1, min(height, width)))
+            photo = codec.decode_jpeg(data, self._part)
         if self._mattes is None or not row.matte:
             return photo, None
         whole = codec.decode_matte(_entry(self._mattes, f"{row.photo}.png"))

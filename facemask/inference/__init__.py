@@ -4,6 +4,8 @@ checkpoints
     a trained fold as a folder: tensors and a JSON of everything needed to predict
 predict
     (N, 18) tables from photos, averaged over views and folds
+answering
+    this experiment's answers, wherever they are computed
 tta
     test-time augmentation: the views of a photo
 facts

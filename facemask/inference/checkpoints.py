@@ -82,4 +82,6 @@ def load(folder: Path) -> Checkpoint:
         raise UserError(
             f"{folder}: not a fold of this version: {' '.join(str(error).split())[:200]}; {REMEDY}"
         ) from None
+    if recipe.channels_last:
+        model = model.to(memory_format=torch.channels_last)
     return Checkpoint(model.eval(), recipe, prior)

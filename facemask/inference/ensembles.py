@@ -16,10 +16,6 @@ from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold
-from sklearn.preprocessing import StandardScaler
 
 from facemask import params, recipes
 from facemask.errors import UserError
@@ -113,6 +109,9 @@ def _groups(fold: Ints, person: Ints) -> Iterator[npt.NDArray[np.bool_]]:
         raise UserError(
             "combine: out-of-fold photos of one person alone: nothing can be fitted; set how to soft and adjust to none"
         )
+    # Here and below: scikit-learn and scipy take a second to import, and the plain mean fits nothing.
+    from sklearn.model_selection import GroupKFold
+
     for _, rows in GroupKFold(min(GROUPS, people)).split(person, groups=person):
         ours = np.zeros(len(person), dtype=np.bool_)
         ours[rows] = True
@@ -141,6 +140,8 @@ def _rule(cfg: params.Combine, tables: Floats, official: Ints) -> combiner.Rule:
 
 def _weights(tables: Floats, official: Ints) -> tuple[float, ...]:
     """Weights on the simplex with the least log-loss, a convex problem."""
+    from scipy.optimize import minimize
+
     count = len(tables)
     right = np.maximum(tables[:, np.arange(len(official)), official], combiner.SMALLEST)
 
@@ -164,6 +165,9 @@ def _weights(tables: Floats, official: Ints) -> tuple[float, ...]:
 def _stacker(tables: Floats, official: Ints, c: float) -> combiner.Stacker:
     if len(np.unique(official)) < 2:
         raise UserError("combine.how: stacking needs out-of-fold photos of two classes; set it to soft")
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
     features = combiner.features(tables)
     scale = StandardScaler().fit(features)
     model = LogisticRegression(C=c, max_iter=5000).fit(scale.transform(features), official)

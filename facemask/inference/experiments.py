@@ -13,23 +13,20 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from dvc.api import DVCFileSystem
-from dvc.exceptions import DvcException
-from dvc.repo import Repo
-from dvc.repo.experiments.utils import exp_refs
-from dvc.scm import RevError, resolve_rev
-from dvc_data.index import DataIndexDirError
-from scmrepo.exceptions import SCMError
 
 from facemask.errors import UserError
 from facemask.inference import combiner
 from facemask.inference.combiner import Member
 from facemask.records import tables
 from facemask.scoring import predictions
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
 
 Table = npt.NDArray[np.float64]
 
@@ -53,6 +50,11 @@ def resolve(names: tuple[str, ...]) -> tuple[Member, ...]:
     """
     if not names:
         return ()
+    # Here and below: DVC takes a third of a second to import, and most runs have no members.
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc.scm import RevError, resolve_rev
+
     found: dict[str, str] = {}
     try:
         with Repo(_root()) as repo:
@@ -174,6 +176,11 @@ def same_answers(metrics: Path, answers: str) -> list[str]:
     list
         Sorted; empty where there is no repository or commit.
     """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc.repo.experiments.utils import exp_refs
+    from scmrepo.exceptions import SCMError
+
     try:
         with Repo(_root()) as repo:
             commits = {str(ref): (ref.name, repo.scm.get_ref(str(ref))) for ref in exp_refs(repo.scm)}
@@ -197,6 +204,10 @@ def _said(repo: Repo, commit: str, metrics: Path) -> str | None:
 @contextlib.contextmanager
 def _fetched(member: Member, paths: Sequence[PurePosixPath], stage: str) -> Iterator[list[Path]]:
     """Copy files of an experiment out of DVC's cache to a temporary folder."""
+    from dvc.api import DVCFileSystem
+    from dvc.exceptions import DvcException
+    from dvc_data.index import DataIndexDirError
+
     where = f"combine.members: {member.name} ({member.commit[:7]})"
     with tempfile.TemporaryDirectory() as folder:
         copies = [Path(folder) / path.name for path in paths]

@@ -66,7 +66,8 @@ class Task(L.LightningModule):
         self.priors = {name: weighting.log_prior(count) for name, count in counts.items()}
         self.mixing = mixing.build(recipe.mixing, seed)
         self.confusion = MulticlassConfusionMatrix(classes.COUNT)
-        # Sums kept on the device: reading a number back at every step would stall a GPU.
+        # Sums kept on the device: reading a number back at every step would stall a GPU. So nan_strategy is "disable",
+        # with which torchmetrics ignores weights: a batch's loss is given once for each of its photos.
         self.train_loss = MeanMetric(nan_strategy="disable")
         self.val_loss = MeanMetric(nan_strategy="disable")
 
@@ -101,10 +102,19 @@ class Task(L.LightningModule):
         photos, targets = self.mixing(labelled.photos, targets, self.global_step)
         logits = self._adjusted(head.margin(self.model(photos), targets))
         loss = self._loss(logits, targets)
-        self.train_loss.update(loss.detach(), weight=len(labelled.photos))
+        self.train_loss.update(loss.detach().expand(len(labelled.photos)))
+        loss = loss * self._share(len(labelled.photos))
         if isinstance(pair, Pair):
-            loss = loss + self._consistency(pair)
+            loss = loss + self._consistency(pair) * self._share(len(pair.plain))
         return loss
+
+    def _share(self, photos: int) -> float | Tensor:
+        """What a mean over this process's ``photos`` counts for when the gradients of all processes are averaged."""
+        world = self.trainer.world_size
+        if world == 1:
+            return 1.0
+        whole = self.trainer.strategy.reduce(torch.tensor(float(photos), device=self.device), reduce_op="sum")
+        return world * photos / whole
 
     def _consistency(self, pair: Pair) -> Tensor:
         """Weighted KL divergence between the answers for plain photos and for their augmented selves.
@@ -144,7 +154,7 @@ class Task(L.LightningModule):
             return
         head, logits = self.model.head, self.model(batch.photos)
         loss = self._loss(logits, head.targets(batch.labels, batch.ages))
-        self.val_loss.update(loss, weight=len(batch.photos))
+        self.val_loss.update(loss.expand(len(batch.photos)))
         self.confusion.update(head.log_table(logits).argmax(1), batch.labels)
 
     def on_validation_epoch_start(self) -> None:

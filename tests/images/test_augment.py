@@ -202,6 +202,15 @@ def test_steps_that_restore_the_size_together_are_taken():
     assert result.dtype == np.uint8
 
 
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_step_that_wants_a_size_gets_that_of_the_photos(nested):
+    crop = {"name": "RandomResizedCrop", "scale": [0.2, 0.4], "p": 1.0}
+    steps = [step("OneOf", p=1.0, transforms=[crop])] if nested else [recipes.Transform(**crop)]
+    result = built(*steps)(PHOTO.copy(), 3)
+    assert result.shape == PHOTO.shape
+    assert not np.array_equal(result, PHOTO)
+
+
 def test_a_photo_of_another_size_is_told():
     with pytest.raises(UserError, match=r"turns photos of shape \(10, 10, 3\)"):
         built(step("Resize", height=96, width=72, p=1.0))(np.zeros((10, 10, 3), np.uint8), 0)

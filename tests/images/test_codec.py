@@ -6,6 +6,7 @@ import io
 import struct
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -140,3 +141,28 @@ def test_mattes_come_back_exactly() -> None:
         codec.decode_matte(saved(Image.fromarray(gradient())))
     with pytest.raises(codec.UnreadableImage):
         codec.decode_matte(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize("part", codec.PARTS)
+def test_our_own_jpeg_is_decoded_whole_or_in_part(part):
+    rng = np.random.default_rng(5)
+    photo = cv2.resize(
+        rng.integers(0, 256, (9, 7, 3), dtype=np.uint8), (83, 61), interpolation=cv2.INTER_LINEAR
+    )
+    data = codec.encode_jpeg(photo)
+    found = codec.decode_jpeg(data, part)
+    assert found.shape == (-(-61 // part), -(-83 // part), 3)
+    assert found.dtype == np.uint8
+    whole = codec.decode(data)
+    if part == 1:
+        assert np.array_equal(found, whole)
+    # Whole blocks only: at the rim, less is averaged.
+    height, width = 61 // part, 83 // part
+    blocks = whole[: height * part, : width * part].reshape(height, part, width, part, 3).mean((1, 3))
+    assert np.abs(found[:height, :width] - blocks).mean() < 1.5
+
+
+@pytest.mark.parametrize("data", [b"", b"no image", codec.encode_jpeg(np.zeros((32, 32, 3), np.uint8))[:80]])
+def test_what_is_no_jpeg_is_told(data):
+    with pytest.raises(codec.UnreadableImage):
+        codec.decode_jpeg(data)

@@ -5,6 +5,7 @@ Of several finders each searches only what those before it left.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from pathlib import Path
 
@@ -13,11 +14,12 @@ import pytest
 from pydantic import ValidationError
 
 from facemask import params
-from facemask.images import codec, finders, memo, mtcnn, yunet
+from facemask.images import codec, crew, finders, memo, mtcnn, yunet
 from facemask.images.photos import Photo
 from facemask.records.roots import Roots
 
 MTCNN = params.Mtcnn(kind="mtcnn", min_face=56.12, thresholds=(0.6, 0.7, 0.7))
+ALONE, PAIR = (functools.partial(crew.processes, workers=workers) for workers in (1, 2))
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +131,8 @@ def test_a_survey_reads_each_photo_once_and_keeps_what_it_saw(
     finders._networks.cache_clear()
     finder = finders.build(MTCNN)
     kept = memo.Memo(tmp_path / "memo")
-    first = list(finders.survey(finder, indexed, Roots(tmp_path, tmp_path, tmp_path), kept, workers=1))
-    again = list(finders.survey(finder, indexed, Roots(tmp_path, tmp_path, tmp_path), kept, workers=1))
+    first = list(finders.survey(finder, indexed, Roots(tmp_path, tmp_path, tmp_path), kept, ALONE))
+    again = list(finders.survey(finder, indexed, Roots(tmp_path, tmp_path, tmp_path), kept, ALONE))
     kept.close()
     assert calls == [2]
     assert first[1] is None
@@ -149,12 +151,12 @@ def test_finders_that_do_not_search(tmp_path: Path, indexed: list[Photo]) -> Non
             indexed,
             Roots(tmp_path, tmp_path, tmp_path),
             nowhere,
-            workers=1,
+            ALONE,
         )
     )
     assert [None if one is None else len(one.faces) for one in whole] == [0, None, 0]
     fixed = finders.build(params.Fixed(kind="fixed", box=(0.0, 0.5, 1.0, 1.0)))
-    seen = list(finders.survey(fixed, indexed, Roots(tmp_path, tmp_path, tmp_path), nowhere, workers=1))
+    seen = list(finders.survey(fixed, indexed, Roots(tmp_path, tmp_path, tmp_path), nowhere, ALONE))
     assert seen[0] is not None
     assert seen[0].faces.tolist() == [[0, 30, 48, 60, 1]]
     assert len({fixed.fingerprint(), finders.build(MTCNN).fingerprint()}) == 2
@@ -193,7 +195,7 @@ def test_each_finder_searches_what_those_before_it_left(tmp_path: Path, indexed:
     some = [*indexed, Photo("3.jpg", hashlib.sha256(data).hexdigest())]
     where, kept = Roots(tmp_path, tmp_path, tmp_path), memo.Memo(tmp_path / "memo")
     tried = Numbered(60), Numbered(60, 62), Numbered()
-    seen = finders.search(tried, some, where, kept, workers=1)
+    seen = finders.search(tried, some, where, kept, ALONE)
     # The second photo is truncated: nobody is shown it.
     assert [finder.shown for finder in tried] == [[60, 62, 63], [62, 63], [63]]
     assert list(seen) == [photo.key for photo in some]
@@ -205,11 +207,11 @@ def test_each_finder_searches_what_those_before_it_left(tmp_path: Path, indexed:
     ]
     assert seen["2.jpg"] is not None
     assert seen["2.jpg"].faces[0, 0] == 2
-    again = finders.search(tried, some, where, kept, workers=1)
+    again = finders.search(tried, some, where, kept, ALONE)
     assert [len(finder.shown) for finder in tried] == [3, 2, 1]
     assert str(again) == str(seen)
     # What was found by one finder alone serves it in a list too, wherever it stands.
-    finders.search(tried[1::-1], some, where, kept, workers=1)
+    finders.search(tried[1::-1], some, where, kept, ALONE)
     assert [finder.shown for finder in tried[:2]] == [[60, 62, 63], [62, 63, 60]]
     kept.close()
 
@@ -238,8 +240,8 @@ def test_two_finders_find_what_either_finds(
     both = params.InOrder(kind="in_order", finders=(strict, real(shared)))
     nowhere, where = memo.Memo(None), Roots(shared, shared, shared)
 
-    def found(cfg: params.Finder, kept: memo.Memo = nowhere, workers: int = 1) -> dict[str, finders.Sight]:
-        seen = finders.search(finders.in_order(cfg), some, where, kept, workers=workers)
+    def found(cfg: params.Finder, kept: memo.Memo = nowhere) -> dict[str, finders.Sight]:
+        seen = finders.search(finders.in_order(cfg), some, where, kept, ALONE)
         return {key: sight for key, sight in seen.items() if sight is not None and len(sight.faces)}
 
     one, other, kept = found(strict), found(both.finders[1]), memo.Memo(tmp_path / "memo")
@@ -269,6 +271,6 @@ def test_two_processes_find_what_one_finds(shared: Path) -> None:
         for path in images
     ]
     tried, where = finders.in_order(real(shared)), Roots(shared, shared, shared)
-    one, two = (finders.search(tried, some, where, memo.Memo(None), workers=workers) for workers in (1, 2))
+    one, two = (finders.search(tried, some, where, memo.Memo(None), spread) for spread in (ALONE, PAIR))
     assert len(one) == 40
     assert str(one) == str(two)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import time
 from pathlib import Path
@@ -13,11 +14,12 @@ import requests
 
 from facemask import params
 from facemask.errors import UserError
-from facemask.images import codec, grabcut, mattes, memo, saliency
+from facemask.images import codec, crew, grabcut, mattes, memo, saliency
 from facemask.images.photos import Photo
 from facemask.records.roots import Roots
 
 GRABCUT = params.GrabCut(kind="grabcut", iterations=2, height=96)
+ALONE, PAIR = (functools.partial(crew.processes, workers=workers) for workers in (1, 2))
 
 
 def rembg(model: str, path: str | None = None) -> params.Rembg:
@@ -102,13 +104,13 @@ def indexed(tmp_path: Path) -> list[Photo]:
 
 def test_every_photo_gets_a_status_and_the_memo_saves_the_work(tmp_path: Path, indexed: list[Photo]) -> None:
     stub, kept = Stub(), memo.Memo(tmp_path / "memo")
-    first = list(mattes.separate(stub, indexed, Roots(tmp_path, tmp_path, tmp_path), kept, workers=1))
+    first = list(mattes.separate(stub, indexed, Roots(tmp_path, tmp_path, tmp_path), kept, ALONE))
     assert [one.status for one in first] == ["ok", "empty", "none", "unreadable"]
     assert first[0].coverage == pytest.approx(1, abs=0.02)
     assert codec.decode_matte(first[0].png).shape == (40, 30)
     assert all(one.png == b"" for one in first[1:])
     assert stub.calls == 3
-    assert list(mattes.separate(stub, indexed, Roots(tmp_path, tmp_path, tmp_path), kept, workers=1)) == first
+    assert list(mattes.separate(stub, indexed, Roots(tmp_path, tmp_path, tmp_path), kept, ALONE)) == first
     assert stub.calls == 3
     kept.close()
 
@@ -120,8 +122,8 @@ def test_mattes_are_the_same_whatever_the_number_of_processes(tmp_path: Path) ->
         (tmp_path / f"{k}").write_bytes(data)
         made.append(Photo(f"{k}", hashlib.sha256(data).hexdigest()))
     matting, nowhere, where = mattes.build(GRABCUT), memo.Memo(None), Roots(tmp_path, tmp_path, tmp_path)
-    alone = list(mattes.separate(matting, made, where, nowhere, workers=1))
-    assert list(mattes.separate(matting, made, where, nowhere, workers=2)) == alone
+    alone = list(mattes.separate(matting, made, where, nowhere, ALONE))
+    assert list(mattes.separate(matting, made, where, nowhere, PAIR)) == alone
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from facemask.errors import UserError
-from facemask.images import memo, photos
+from facemask.images import crew, memo, photos
 from facemask.images.photos import Photo
 from facemask.records.roots import Roots
+
+ALONE = functools.partial(crew.processes, workers=1)
 
 
 class Shout:
@@ -38,7 +41,7 @@ def some(tmp_path: Path) -> list[Photo]:
 
 
 def run(task: Shout, some: list[Photo], kept: memo.Memo, fingerprint: str = "f") -> list[bytes]:
-    return list(photos.each(task, some, kept, fingerprint, chunk=3, workers=1))
+    return list(photos.each(task, some, photos.keys(some, fingerprint), kept, ALONE, chunk=3))
 
 
 def test_only_what_is_new_is_computed(tmp_path: Path, some: list[Photo]) -> None:
@@ -58,7 +61,7 @@ def test_only_what_is_new_is_computed(tmp_path: Path, some: list[Photo]) -> None
 
 def test_a_kill_loses_the_chunk_under_way_at_most(tmp_path: Path, some: list[Photo]) -> None:
     kept = memo.Memo(tmp_path / "memo")
-    work = photos.each(Shout(tmp_path), some, kept, "f", chunk=3, workers=1)
+    work = photos.each(Shout(tmp_path), some, photos.keys(some, "f"), kept, ALONE, chunk=3)
     for _ in range(4):
         next(work)
     work.close()

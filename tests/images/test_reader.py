@@ -102,6 +102,21 @@ def test_a_row_without_its_photo_is_told(folders):
         next(Reader(*folders, image("keep")).stream_with_mattes([Row("p2", True, BOXES[0])], 8))
 
 
+@pytest.mark.parametrize(
+    ("size", "part"), [((40, 30), 1), ((21, 15), 1), ((20, 15), 2), ((19, 7), 2), ((9, 7), 4)]
+)
+def test_no_more_is_decoded_than_is_shown(tmp_path, size, part):
+    rng = np.random.default_rng(3)
+    photo = fit(rng.integers(80, 176, (3, 3, 3), dtype=np.uint8), CROP)
+    data = codec.encode_jpeg(photo)
+    archive.write(tmp_path / "crops.zip", {"p0.jpg": data, "p1.jpg": data})
+    shown = Reader(tmp_path, tmp_path, image("keep", size))
+    both = [shown.read(Row(name, False, BOXES[0])) for name in ("p0", "p1")]
+    assert np.array_equal(*both), "the first photo is read as all others are"
+    assert np.array_equal(both[0], fit(codec.decode_jpeg(data, part), size))
+    assert np.abs(both[0].astype(int) - fit(codec.decode(data), size)).mean() < 2
+
+
 def test_rows_come_from_the_manifest():
     table = pd.DataFrame(
         {

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 import torch
 
 from facemask import launch, loading, params, recipes
 from facemask.errors import UserError
+from facemask.inference import predict as prediction
 from facemask.inference import tta
 from facemask.inference.predict import predict
 from facemask.learning.classifier import Classifier
@@ -88,6 +91,19 @@ def test_each_view_changes_the_answer_and_costs_its_forward_passes(models, photo
     assert np.abs(plain - both).max() > 1e-4
 
 
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("views", [[IDENTITY], [IDENTITY, FLIP], [IDENTITY, *VIEWS]], ids=len)
+def test_forward_passes_are_models_times_views_times_chunks(models, photos, count, views):
+    """Counted at the backbones, where the time goes."""
+    calls: list[int] = []
+    for model in models[:count]:
+        for backbone in model.backbones.values():
+            backbone.register_forward_pre_hook(lambda _, given: calls.append(len(given[0])))
+    predict(models[:count], [photos[:3], photos[3:6], photos[6:]], views, "probabilities")
+    assert len(calls) == count * len(views) * 3
+    assert sum(calls) == count * len(views) * len(photos)
+
+
 def test_flip_and_identity_answer_a_mirrored_photo_alike(models, photos):
     both = predict(models[:1], [photos], [IDENTITY, FLIP], "probabilities")
     mirrored = predict(models[:1], [photos[:, :, ::-1].copy()], [IDENTITY, FLIP], "probabilities")
@@ -106,14 +122,87 @@ def test_no_photos_give_an_empty_table(models):
 
 def test_a_network_of_one_size_refuses_a_scaled_view_in_one_line(toy_yaml):
     photos = np.zeros((2, 32, 32, 3), np.uint8)
-    toy_yaml["train"]["image"]["size"] = [32, 32]
-    toy_yaml["train"]["backbone"]["name"] = "test_vit"
-    toy_yaml["train"]["channels_last"] = False
-    model = Classifier(launch.view(loading.parse(toy_yaml, "toy"), recipes.Recipe)).eval()
+    model = vit(toy_yaml)
     predict([model], [photos], [IDENTITY, VIEWS[1]], "probabilities")
     view = params.Scale(kind="scale", factor=0.75, flip=False)
     with pytest.raises(
         UserError, match=r"infer\.views: this network.*scaled by 0\.75.*another factor"
     ) as caught:
         predict([model], [photos], [IDENTITY, view], "probabilities")
+    assert "\n" not in str(caught.value)
+
+
+def dtype(precision: prediction.Precision, device: str) -> torch.dtype | None:
+    """The kind of number that a product has there; None where the asking changes nothing."""
+    context = prediction._autocast(precision, torch.device(device))
+    if isinstance(context, contextlib.nullcontext):
+        return None
+    assert context.device == device
+    return context.fast_dtype
+
+
+@pytest.mark.filterwarnings("ignore:.*CUDA is not available")
+def test_precision_is_reduced_on_a_gpu_alone():
+    assert [dtype(kind, "cuda") for kind in ("32", "bf16", "16")] == [None, torch.bfloat16, torch.float16]
+    assert [dtype(kind, "cpu") for kind in ("32", "bf16", "16")] == [None, None, None]
+
+
+@pytest.mark.parametrize("precision", ["32", "bf16", "16"])
+def test_precision_reaches_the_network(models, photos, precision, monkeypatch):
+    """The CPU plays the GPU: products are made in reduced numbers, probabilities and their mean are not."""
+    usual = prediction._autocast
+
+    def anywhere(asked, device):
+        assert device.type == ("cuda" if torch.cuda.is_available() else "cpu")
+        return (
+            torch.autocast(device.type, dtype=prediction.REDUCED[asked])
+            if asked != "32"
+            else usual(asked, device)
+        )
+
+    monkeypatch.setattr(prediction, "_autocast", anywhere)
+    seen: set[torch.dtype] = set()
+    for model in models:
+        for backbone in model.backbones.values():
+            backbone.register_forward_hook(lambda _, __, made: seen.add(made.dtype))
+    found = predict(models, [photos], [IDENTITY, FLIP], "probabilities", precision=precision)
+    assert seen == {{"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16}[precision]}
+    full = predict(models, [photos], [IDENTITY, FLIP], "probabilities")
+    np.testing.assert_allclose(found.sum(1), 1, atol=1e-12)
+    np.testing.assert_allclose(found, full, atol=0.02)
+    assert (np.abs(found - full).max() > 0) == (precision != "32")
+
+
+def vit(toy_yaml) -> Classifier:
+    toy_yaml["train"]["image"]["size"] = [32, 32]
+    toy_yaml["train"]["backbone"]["name"] = "test_vit"
+    toy_yaml["train"]["channels_last"] = False
+    return Classifier(launch.view(loading.parse(toy_yaml, "toy"), recipes.Recipe)).eval()
+
+
+@pytest.mark.slow
+def test_compiled_networks_answer_alike(toy_yaml):
+    model = vit(toy_yaml)
+    photos = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+    eager = predict([model], [photos], [IDENTITY, FLIP], "probabilities")
+    graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    try:
+        compiled = predict([model], [photos], [IDENTITY, FLIP], "probabilities", compiled=True)
+    except UserError as error:
+        pytest.skip(str(error))
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == graphs + 1
+    np.testing.assert_allclose(compiled, eager, atol=1e-5)
+
+
+def test_a_machine_without_a_compiler_is_told_in_one_line(toy_yaml, monkeypatch):
+    def refuses(*_):
+        raise RuntimeError("InvalidCxxCompiler: No working C++ compiler found")
+
+    compiler = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda function: compiler(function, backend=refuses))
+    photos = np.zeros((2, 32, 32, 3), np.uint8)
+    with pytest.raises(
+        UserError, match=r"infer\.compile:.*No working C\+\+.*infer\.compile to false"
+    ) as caught:
+        predict([vit(toy_yaml)], [photos], [IDENTITY], "probabilities", compiled=True)
     assert "\n" not in str(caught.value)

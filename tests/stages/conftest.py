@@ -27,6 +27,8 @@ PATHS = {
 class Pipeline:
     """The stages, each with its usual paths below the current folder."""
 
+    engine: params.Engine = "local"
+
     def prepare(self, cfg: params.Params, root: Path, *, extra: Path = Path("extra"), seed: int = 1) -> None:
         """Run everything before training."""
         Path("fixes.csv").write_text("dataset,id,field,old,new,status,source,note\n")
@@ -45,9 +47,15 @@ class Pipeline:
             out=Path("fix_labels"),
             metrics=Path("m/fix_labels.json"),
         )
-        labels = {"labels": Path("fix_labels"), **photos}
+        self.photograph(cfg, root, extra=extra)
+        self.manifest(cfg, seed=seed)
+
+    def photograph(self, cfg: params.Params, root: Path, *, extra: Path = Path("extra")) -> None:
+        """Run face_crop and background_removal."""
+        labels = {"labels": Path("fix_labels"), "root": root, "extra": extra, "synthetic": Path("synthesise")}
         face_crop.run(
             cfg.face_crop,
+            engine=self.engine,
             **labels,
             out=Path("face_crop"),
             metrics=Path("m/face_crop.json"),
@@ -55,13 +63,13 @@ class Pipeline:
         )
         background_removal.run(
             cfg.background_removal,
+            engine=self.engine,
             **labels,
             truth=Path("truth"),
             out=Path("background_removal"),
             metrics=Path("m/background_removal.json"),
             plot=Path("p/b.jpg"),
         )
-        self.manifest(cfg, seed=seed)
 
     def manifest(self, cfg: params.Params, *, seed: int = 1) -> pd.DataFrame:
         """Run build_manifest and return train.csv by photo."""
@@ -115,6 +123,7 @@ class Pipeline:
         infer.run(
             cfg.infer,
             params.Folds(folds=folds),
+            engine=self.engine,
             **PATHS,
             models=Path("models"),
             combined=Path("combine"),

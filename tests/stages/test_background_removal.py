@@ -62,7 +62,7 @@ def stage(
         out = tmp_path / name
         paths = {name: tmp_path / name for name in ("labels", "truth", "extra", "synthetic")}
         metrics, plot = beside(out) / "metrics.json", beside(out) / "sheet.jpg"
-        background_removal.run(cfg, root=root, out=out, metrics=metrics, plot=plot, **paths)
+        background_removal.run(cfg, engine="local", root=root, out=out, metrics=metrics, plot=plot, **paths)
         return out
 
     return run

@@ -15,7 +15,7 @@ from PIL import Image
 
 from facemask import hardware, params
 from facemask.errors import UserError
-from facemask.images import archive, codec, finders
+from facemask.images import archive, boxes, codec, finders
 from facemask.records import tables
 from stages import face_crop
 
@@ -102,7 +102,14 @@ def stage(
         metrics, plot = beside(out) / "metrics.json", beside(out) / "sheet.jpg"
         beyond = {"extra": tmp_path / "extra", "synthetic": tmp_path / "synthetic"}
         face_crop.run(
-            cfg, labels=tmp_path / "labels", root=root, out=out, metrics=metrics, plot=plot, **beyond
+            cfg,
+            engine="local",
+            labels=tmp_path / "labels",
+            root=root,
+            out=out,
+            metrics=metrics,
+            plot=plot,
+            **beyond,
         )
         return out
 
@@ -159,6 +166,32 @@ def test_what_comes_after_the_network_does_not_run_it(stage: Callable[..., Path]
     ):
         assert contents(stage(f"out{number}", **change))["boxes.csv"] != plain["boxes.csv"]
     assert Stub.shown == 27
+
+
+def test_a_crop_is_cut_once_for_each_box_and_size(
+    stage: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut: list[tuple[float, ...]] = []
+    real = boxes.crop
+
+    def counted(pixels: boxes.Pixels, box: boxes.Box, size: tuple[int, int]) -> boxes.Pixels:
+        cut.append((*box, *size))
+        return real(pixels, box, size)
+
+    monkeypatch.setattr(boxes, "crop", counted)
+    plain = contents(stage())["crops.zip"]
+    photos = len(cut)
+    assert photos > 20
+    assert contents(stage("again"))["crops.zip"] == plain
+    assert len(cut) == photos, "nothing has changed"
+    larger = contents(stage("larger", size=(40, 30)))["crops.zip"]
+    assert len(cut) == 2 * photos
+    assert larger != plain
+    wider = contents(stage("wider", margin=0.5))
+    assert len(cut) == 3 * photos
+    monkeypatch.setenv("FACEMASK_MEMO", "0")
+    assert contents(stage("without", margin=0.5)) == wider
+    assert len(cut) == 4 * photos
 
 
 def lend(folder: Path) -> list[str]:
@@ -275,7 +308,7 @@ def test_real_faces_are_found_by_two_processes_as_by_one(
         out = tmp_path / f"out{workers}"
         paths = {"metrics": beside(out) / "metrics.json", "plot": beside(out) / "sheet.jpg"}
         paths |= {"extra": tmp_path / "extra", "synthetic": tmp_path / "synthetic"}
-        face_crop.run(CFG, labels=tmp_path / "labels", root=root, out=out, **paths)
+        face_crop.run(CFG, engine="local", labels=tmp_path / "labels", root=root, out=out, **paths)
         written.append(contents(out))
     assert written[0] == written[1]
     assert json.loads(written[0]["metrics.json"])["found"]["all"] >= 0.95

@@ -15,7 +15,7 @@ from dvc.repo import Repo
 
 from facemask import files, params
 from facemask.errors import UserError
-from facemask.inference import combiner, experiments, submission
+from facemask.inference import answering, combiner, experiments, submission
 from facemask.inference.combiner import Combiner, Mean
 from facemask.records import classes, tables
 from stages import infer
@@ -23,7 +23,11 @@ from stages import infer
 IMAGES = [f"{number:03d}.jpg" for number in range(6)]
 PRIOR = np.linspace(1, 2, 18) / np.linspace(1, 2, 18).sum()
 CFG = params.Infer(
-    views=(params.Identity(kind="identity"), params.Flip(kind="hflip")), average="logits", batch_size=4
+    views=(params.Identity(kind="identity"), params.Flip(kind="hflip")),
+    average="logits",
+    batch_size=4,
+    precision="bf16",
+    compile=True,
 )
 DAG = 'stages:\n  infer:\n    cmd: "true"\n    outs:\n    - data/infer\n'
 OURS = np.random.default_rng(0).dirichlet(np.ones(18), 6)
@@ -64,15 +68,16 @@ def repository(saved, tmp_path, monkeypatch) -> Path:
     tables.write(Path("manifest/eval.csv"), manifest, tables.EVAL_MANIFEST)
     tables.write(Path("truth/answers.csv"), pd.DataFrame({"ImageID": ["x"], "ans": [0]}), tables.SUBMISSION)
     loaded = SimpleNamespace(recipe=SimpleNamespace(image=None), prior=PRIOR, model=None)
-    monkeypatch.setattr(infer.checkpoints, "load", lambda path: loaded)
+    monkeypatch.setattr(answering.checkpoints, "load", lambda path: loaded)
     monkeypatch.setattr(infer.reader, "rows", lambda table: table["photo"].tolist())
-    monkeypatch.setattr(infer.reader, "Reader", lambda *_: SimpleNamespace(stream=lambda rows, size: [rows]))
+    monkeypatch.setattr(answering.reader, "Reader", lambda *_: SimpleNamespace(read=lambda row: row))
 
-    def answered(models, chunks, views, average):
+    def answered(models, chunks, views, average, *, precision, compiled):
         assert (views, average) == (CFG.views, CFG.average)
+        assert (precision, compiled) == (CFG.precision, CFG.compile)
         return OURS[[IMAGES.index(photo) for chunk in chunks for photo in chunk]]
 
-    monkeypatch.setattr(infer, "predict", answered)
+    monkeypatch.setattr(answering, "predict", answered)
     return folder
 
 
@@ -83,6 +88,7 @@ def run(names: tuple[str, ...] = (), weights: tuple[float, ...] = (1.0,), **chan
     infer.run(
         CFG,
         params.Folds(folds=(0,)),
+        engine="local",
         manifest=Path("manifest"),
         faces=Path("faces"),
         mattes=Path("mattes"),
