@@ -31,7 +31,7 @@ class Effort:
 
     photos: int = 300
     rounds: int = 3
-    heights: tuple[int, ...] = (96, 160)
+    heights: tuple[int, ...] = (96, 160, 224)
     models: tuple[str, ...] = ("test_vit", "test_resnet", "mobilenetv3_small_050")
     sizes: tuple[int, ...] = (1_000, 5_000, 19_000)
 

@@ -38,7 +38,7 @@ class Answerer:
     """
 
     def __init__(self, cfg: params.Infer, folds: Sequence[Path], faces: Path, mattes: Path) -> None:
-        self._cfg, self._folds, self._pixels = cfg, tuple(folds), (faces, mattes)
+        self.cfg, self._folds, self._pixels = cfg, tuple(folds), (faces, mattes)
         # A GPU sums otherwise: a worker elsewhere has to do as this process would.
         self._cuda = torch.cuda.is_available()
 
@@ -70,9 +70,9 @@ class Answerer:
         UserError
             See :func:`facemask.images.cluster.workers` and :meth:`__call__`.
         """
-        alone = self._cuda or self._cfg.compile
+        alone = self._cuda or self.cfg.compile
         local = functools.partial(crew.threads, workers=1 if alone else hardware.cores())
-        step = self._cfg.batch_size * (_RUN if self._cuda else 1)
+        step = self.cfg.batch_size * (_RUN if self._cuda else 1)
         runs = [rows[start : start + step] for start in range(0, len(rows), step)]
         with contextlib.ExitStack() as stack:
             if not self._cuda:
@@ -93,16 +93,16 @@ class Answerer:
             raise UserError("infer: this machine has a GPU, a worker of the Ray cluster has none")
         models = [checkpoint.model for checkpoint in self.trained]
         if self._cuda:
-            chunks = self._reader.stream(rows, self._cfg.batch_size)
+            chunks = self._reader.stream(rows, self.cfg.batch_size)
         else:
             chunks = iter([np.stack([self._reader.read(row) for row in rows])])
         return predict(
             models,
             chunks,
-            self._cfg.views,
-            self._cfg.average,
-            precision=self._cfg.precision,
-            compiled=self._cfg.compile,
+            self.cfg.views,
+            self.cfg.average,
+            precision=self.cfg.precision,
+            compiled=self.cfg.compile,
         )
 
     @functools.cached_property
