@@ -94,19 +94,20 @@ class Reader:
 
     def _stored(self, row: Row) -> tuple[Photos, Photos | None]:
         """Return the crop and, where one is stored and wanted, its matte of the same size."""
-        data = _entry(self._crops, f"{row.photo}.jpg")
-        photo = codec.decode_jpeg(data, self._part or 1)
-        if self._part is None:
-            # All crops of an archive have one size.
-            height, width = (
-                stored // wanted for stored, wanted in zip(photo.shape, self.image.size, strict=False)
-            )
-            self._part = max(part for part in codec.PARTS if part <= max(1, min(height, width)))
-            photo = codec.decode_jpeg(data, self._part)
+        photo = self._decoded(_entry(self._crops, f"{row.photo}.jpg"))
         if self._mattes is None or not row.matte:
             return photo, None
         whole = codec.decode_matte(_entry(self._mattes, f"{row.photo}.png"))
         return photo, crop(whole, row.box, photo.shape[:2])
+
+    def _decoded(self, data: bytes) -> Photos:
+        """Decode a crop, no larger than it has to be; several threads may come first."""
+        if self._part is None:
+            # All crops of an archive have one size.
+            sizes = zip(codec.decode_jpeg(data).shape, self.image.size, strict=False)
+            most = max(1, min(stored // wanted for stored, wanted in sizes))
+            self._part = max(part for part in codec.PARTS if part <= most)
+        return codec.decode_jpeg(data, self._part)
 
 
 def _entry(stored: archive.Reader, name: str) -> bytes:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +119,27 @@ def test_no_more_is_decoded_than_is_shown(tmp_path, size, part):
     assert np.array_equal(*both), "the first photo is read as all others are"
     assert np.array_equal(both[0], fit(codec.decode_jpeg(data, part), size))
     assert np.abs(both[0].astype(int) - fit(codec.decode(data), size)).mean() < 2
+
+
+def test_threads_that_come_first_together_read_alike(tmp_path, monkeypatch):
+    rng = np.random.default_rng(3)
+    data = codec.encode_jpeg(rng.integers(0, 256, (*CROP, 3), dtype=np.uint8))
+    archive.write(tmp_path / "crops.zip", {"p0.jpg": data, "p1.jpg": data})
+    both, turns = threading.Barrier(2, timeout=20), itertools.count()
+    real = codec.decode_jpeg
+
+    def slow(blob, part=1):
+        if part == 1:
+            both.wait()
+            # One of the two goes on only when the other is done.
+            time.sleep(0.2 * next(turns))
+        return real(blob, part)
+
+    monkeypatch.setattr(codec, "decode_jpeg", slow)
+    shown = Reader(tmp_path, tmp_path, image("keep"))
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(shown.read, [Row(name, False, BOXES[0]) for name in ("p0", "p1")])
+    assert np.array_equal(one, other)
 
 
 def test_rows_come_from_the_manifest():
