@@ -18,8 +18,7 @@ inference
     answers: checkpoints, prediction, test-time augmentation, submissions
 """
 
-import os
+from facemask import hardware
 
-# Read once, when torch is loaded. Threads that spin while they wait slow a small network's training down many times as
-# soon as other work shares the cores; the wait changes no result.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Torch reads it once, when it is loaded.
+hardware.set_wait()

@@ -27,7 +27,9 @@ def closures(stages: list[str]) -> dict[str, list[str]]:
         parents = {
             module.rsplit(".", depth)[0] for module in modules for depth in range(1, module.count(".") + 1)
         }
-        found[stage] = sorted(_file(module) for module in modules | parents)
+        # Importing a module runs its packages' __init__ files, and what they import.
+        modules.update(parents, *(graph.find_upstream_modules(parent) for parent in parents))
+        found[stage] = sorted(map(_file, modules))
     return found
 
 

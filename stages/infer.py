@@ -67,7 +67,7 @@ def run(
 
 def _report(image_ids: list[str], answers: Table, known: Path, unreadable: int) -> dict[str, Any]:
     report: dict[str, Any] = {"photos": len(image_ids), "unreadable": unreadable, "scored": 0}
-    truth = tables.read(known, tables.SUBMISSION).set_index("ImageID")["ans"]
+    truth = tables.read(known, tables.ANSWERS).set_index("ImageID")["ans"]
     if not image_ids or not set(image_ids) <= set(truth.index):
         return report
     found = scores.score(answers, truth.loc[image_ids].to_numpy(np.int64))

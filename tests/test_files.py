@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from facemask import files
+from facemask.errors import UserError
 
 
 def test_a_file_appears_whole(tmp_path: Path) -> None:
@@ -66,3 +71,30 @@ def test_json_refuses_what_is_no_number(tmp_path: Path, number: float) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         files.write_json(tmp_path / "m.json", {"score": number})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    (tmp_path / f".table.csv.{gone.pid}.part").write_text("half")
+    folder = tmp_path / f".plots.{gone.pid}.part"
+    folder.mkdir()
+    (folder / "half.csv").write_text("half")
+    others = {f".table.csv.{os.getppid()}.part", f".other.csv.{gone.pid}.part", "table.csv.part"}
+    for name in others:
+        (tmp_path / name).write_text("another's")
+    for name in ("table.csv", "plots"):
+        with files.replacing(tmp_path / name) as temporary:
+            temporary.write_text("whole")
+    assert {path.name for path in tmp_path.iterdir()} == {"table.csv", "plots", *others}
+
+
+def test_a_file_is_the_one_meant(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    path.write_bytes(b"network")
+    sha256 = hashlib.sha256(b"network").hexdigest()
+    assert files.checked(path, sha256, keys="a.", fetch="fetch it") == b"network"
+    with pytest.raises(UserError, match=rf"^a\.sha256: .*net.onnx has {sha256}, not 00; .* or fetch it$"):
+        files.checked(path, "00", keys="a.", fetch="fetch it")
+    with pytest.raises(UserError, match=r"^a\.path: no file .*gone.onnx; fetch it$"):
+        files.checked(tmp_path / "gone.onnx", sha256, keys="a.", fetch="fetch it")

@@ -9,7 +9,6 @@ https://doi.org/10.1007/s11633-023-1423-y
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -18,7 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facemask import params
+from facemask import files, params
 from facemask.errors import UserError
 
 Pixels = npt.NDArray[np.uint8]
@@ -44,21 +43,12 @@ def model(cfg: params.YuNet) -> bytes:
     UserError
         If there is no such file or it is another one.
     """
-    path = Path(cfg.path)
-    if not path.is_file():
-        raise UserError(
-            f"face_crop.finder: yunet's path: no file {path}; fetch face_detection_yunet_2023mar.onnx of opencv_zoo "
-            "(https://github.com/opencv/opencv_zoo, models/face_detection_yunet) where there is a network, put it "
-            "under models/pretrained/ and name it there, or do without yunet"
-        )
-    content = path.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if found != cfg.sha256:
-        raise UserError(
-            f"face_crop.finder: yunet's sha256: {path} has {found}, not {cfg.sha256}; correct one of the two, or fetch "
-            "face_detection_yunet_2023mar.onnx of opencv_zoo again and put it under models/pretrained/"
-        )
-    return content
+    fetch = (
+        "fetch face_detection_yunet_2023mar.onnx of opencv_zoo (https://github.com/opencv/opencv_zoo, "
+        "models/face_detection_yunet) where there is a network, put it under models/pretrained/ and name it there, "
+        "or do without yunet"
+    )
+    return files.checked(Path(cfg.path), cfg.sha256, keys="face_crop.finder: yunet's ", fetch=fetch)
 
 
 class Detector:

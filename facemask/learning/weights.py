@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import struct
 from pathlib import Path
@@ -13,8 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from facemask import recipes
-from facemask.errors import UserError
+from facemask import files, recipes
 
 # What readers raise for a file that is cut short or no such file at all: its bytes are commands to an unpickler.
 BROKEN = (
@@ -39,15 +37,8 @@ def checked(cfg: recipes.WeightsFile, name: str) -> Path:
         If there is no such file or it is another one.
     """
     path = Path(cfg.path)
-    if not path.is_file():
-        raise UserError(
-            f"train.backbone.weights.path: no file {path}; put the weights of {name} there or name another file"
-        )
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != cfg.sha256:
-        raise UserError(
-            f"train.backbone.weights.sha256: {path} has {found}, not {cfg.sha256}; correct one of the two"
-        )
+    fetch = f"put the weights of {name} there or name another file"
+    files.checked(path, cfg.sha256, keys="train.backbone.weights.", fetch=fetch)
     return path
 
 

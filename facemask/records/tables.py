@@ -121,6 +121,7 @@ UNLABELLED_MANIFEST: Final = _of(
 PROBABILITIES: Final = _of("train", "oof.csv", {"photo": str, "person": str, "class": int, **_TABLE}, "photo")
 EVAL_PROBABILITIES: Final = _of("infer", "probabilities.csv", {"ImageID": str, **_TABLE}, "ImageID")
 SUBMISSION: Final = _of("infer", "submission.csv", {"ImageID": str, "ans": int}, "ImageID")
+ANSWERS: Final = _of("sample_data", "answers.csv", dict(SUBMISSION.columns), "ImageID")
 
 
 def text(path: Path, remedy: str) -> pd.DataFrame:

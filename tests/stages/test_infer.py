@@ -66,7 +66,7 @@ def repository(saved, tmp_path, monkeypatch) -> Path:
     )
     manifest.loc[2, "status"] = "unreadable"
     tables.write(Path("manifest/eval.csv"), manifest, tables.EVAL_MANIFEST)
-    tables.write(Path("truth/answers.csv"), pd.DataFrame({"ImageID": ["x"], "ans": [0]}), tables.SUBMISSION)
+    tables.write(Path("truth/answers.csv"), pd.DataFrame({"ImageID": ["x"], "ans": [0]}), tables.ANSWERS)
     loaded = SimpleNamespace(recipe=SimpleNamespace(image=None), prior=PRIOR, model=None)
     monkeypatch.setattr(answering.checkpoints, "load", lambda path: loaded)
     monkeypatch.setattr(infer.reader, "rows", lambda table: table["photo"].tolist())
