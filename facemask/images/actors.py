@@ -109,7 +109,9 @@ class Team:
         if place is None:
             self._load[actor] = self._lost[None] = 0
             return {}
-        self._load[actor] -= 1
+        # An answer given before its worker was lost may be read after the loss.
+        if actor in self._load:
+            self._load[actor] -= 1
         return {place: result}
 
     def _replace(self, actor: Any, place: int | None, error: Exception) -> None:

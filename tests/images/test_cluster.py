@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -195,3 +196,55 @@ def test_machines_are_filled(rooms: list[dict[str, float]], gpus: int, expected:
     assert cluster._places([gone, *nodes], gpus) == expected
     with pytest.raises(UserError, match="has no"):
         cluster._places([gone], gpus)
+
+
+class LostError(Exception):
+    """What Ray raises for a worker that is gone."""
+
+
+class Remote:
+    """A worker of a cluster that is not there; lost when it first meets a chunk of ``fatal``.
+
+    With ``late`` its other answers were given before that and are read all the same.
+    """
+
+    def __init__(self, fatal: list[int], late: bool) -> None:
+        self.started = SimpleNamespace(remote=lambda: Promise(None, lambda: None))
+        self.work = SimpleNamespace(remote=lambda chunk: Promise(chunk, lambda: self._work(chunk)))
+        self._fatal, self._late, self._dead = fatal, late, False
+
+    def _work(self, chunk: int) -> int:
+        if chunk in self._fatal:
+            self._fatal.remove(chunk)
+            self._dead = not self._late
+            raise LostError
+        if self._dead:
+            raise LostError
+        return chunk
+
+
+class Promise(NamedTuple):
+    """What a worker was asked for."""
+
+    chunk: int | None
+    get: Callable[[], int | None]
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("fatal", [[0], [1], [5], [1, 2], [3, 3]], ids=str)
+def test_a_lost_chunk_goes_before_later_ones(fatal: list[int], late: bool) -> None:
+    fatal = list(fatal)
+
+    def wait(asked: list[Promise], **_: Any) -> tuple[list[Promise], list[Promise]]:
+        assert asked, "nobody works, and not all is done"
+        return asked[:1], asked[1:]
+
+    ray = SimpleNamespace(
+        wait=wait,
+        get=lambda promise: promise.get(),
+        kill=lambda actor: None,
+        exceptions=SimpleNamespace(RayTaskError=KeyError, RayError=LostError),
+    )
+    team = actors.Team(ray, lambda: Remote(fatal, late), 1)
+    assert list(team.work(range(6))) == list(range(6))
+    assert not fatal
