@@ -1,8 +1,9 @@
-"""``dvc repro`` with nothing to do, against a project of as many stages, dependencies, outputs and files, all tiny.
+"""``dvc repro`` with nothing to do, against an empty project whose stages hang together and declare params likewise.
 
-The second says what DVC itself asks for; what the first takes beyond it is owed to this project's params, templates and
-sizes. The project is a copy of this one, its outputs taken as they lie and for up to date; one that is not there is
-stood in for by a small file.
+The second has as many stages, dependencies, outputs and files, all tiny, and the same params.yaml: it says what DVC
+itself asks for. What the first takes beyond it is owed to this project's templates and to sizes. A third, without
+params, tells what those cost. The project is a copy of this one, its outputs taken as they lie and for up to date; one
+that is not there is stood in for by a small file.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from dvc.dependency import ParamsDependency
 from dvc.repo import Repo
 
 from benchmarks.speed import turns
@@ -27,14 +29,17 @@ from benchmarks.speed.outcome import HERE, Effort, Outcome
 def measure(effort: Effort) -> Outcome:
     """Time both, each as a command of its own."""
     with tempfile.TemporaryDirectory(prefix="facemask-bench-") as folder:
-        copy, empty = Path(folder) / "copy", Path(folder) / "empty"
+        copy, empty, bare = (Path(folder) / name for name in ("copy", "empty", "bare"))
         absent = _copy(copy)
-        shape = _as_large(copy, empty)
-        for project in (copy, empty):
+        shape = _as_large(copy, empty, params=True)
+        _as_large(copy, bare, params=False)
+        for project in (copy, empty, bare):
             told = _dvc(project, "repro")
             if "Running stage" in told:
                 raise RuntimeError(f"{project.name}: something was left to do:\n{told}")
-        spent: dict[str, list[float]] = {"ours": [], "empty": [], "dvc_version": []}
+        spent: dict[str, list[float]] = {
+            name: [] for name in ("ours", "empty", "without_params", "dvc_version")
+        }
 
         def side(name: str, project: Path, *command: str) -> turns.Side:
             def work() -> None:
@@ -48,6 +53,7 @@ def measure(effort: Effort) -> Outcome:
             {
                 "ours": side("ours", copy, "repro"),
                 "empty": side("empty", empty, "repro"),
+                "without_params": side("without_params", bare, "repro"),
                 "dvc_version": side("dvc_version", empty, "--version"),
             },
             effort.rounds,
@@ -108,7 +114,7 @@ def _prepared(project: Path) -> None:
     _dvc(project, "commit", "--force", "--quiet")
 
 
-def _as_large(copy: Path, empty: Path) -> dict[str, int]:
+def _as_large(copy: Path, empty: Path, *, params: bool) -> dict[str, int]:
     """Make a project with the same graph and as many files, one byte or two each; return its counts."""
     names: dict[str, str] = {}
     files = 0
@@ -131,20 +137,26 @@ def _as_large(copy: Path, empty: Path) -> dict[str, int]:
 
     empty.mkdir()
     stages: dict[str, Any] = {}
-    dependencies = outputs = 0
+    dependencies = outputs = keys = 0
     with Repo(str(copy)) as repo:
         for number, stage in enumerate(repo.index.stages):
-            deps = [dep for dep in stage.deps if not hasattr(dep, "params")]
+            deps = [dep for dep in stage.deps if not isinstance(dep, ParamsDependency)]
+            read = [key for dep in stage.deps if isinstance(dep, ParamsDependency) for key in dep.params]
             stages[f"s{number}"] = {
                 "cmd": "true",
                 "deps": sorted({stand_in(dep.fs_path) for dep in deps}),
                 "outs": [{stand_in(out.fs_path): {"cache": bool(out.use_cache)}} for out in stage.outs],
+                **({"params": sorted(read)} if params and read else {}),
             }
+            keys += len(read)
             dependencies += len(deps)
             outputs += len(stage.outs)
     (empty / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
+    if params:
+        shutil.copy2(copy / "params.yaml", empty / "params.yaml")
     _prepared(empty)
-    return {"stages": len(stages), "dependencies": dependencies, "outputs": outputs, "files": files}
+    counts = {"stages": len(stages), "dependencies": dependencies, "outputs": outputs, "files": files}
+    return counts | {"params": keys}
 
 
 def _starts() -> dict[str, float]:
