@@ -84,7 +84,7 @@ def content(
     clone: Path, plan: Mapping[str, Any], changes: Mapping[str, Any], seed: int, root: str
 ) -> dict[str, Any]:
     """Params of one experiment: shipped params, then the preset, the plan's base, the variant and the seed."""
-    whole = yaml.safe_load((HERE / "params.yaml").read_text())
+    whole: dict[str, Any] = yaml.safe_load((HERE / "params.yaml").read_text())
     preset = yaml.safe_load((clone / "presets" / f"{plan['preset']}.yaml").read_text())["params"]
     for part in (preset, plan["base"], changes, {"seed": seed, "data": {"root": root}}):
         whole = presets.merge(whole, dict(part))

@@ -21,7 +21,7 @@ import pandas as pd
 
 from facemask import params
 from facemask.errors import UserError
-from facemask.images import faces, finders, memo, photos
+from facemask.images import cluster, faces, finders, memo, photos
 from facemask.records.roots import Roots
 
 Row = npt.NDArray[np.float64]
@@ -62,8 +62,9 @@ def table(root: Path, model: Path, height: int, score: float) -> str:
         "`mtcnn`, then `yunet`": finders.in_order(both),
     }
     some = [photos.Photo(*pair) for pair in zip(listed["photo"], listed["sha256"], strict=True)]
-    with memo.opened("face_crop") as kept:
-        seen = {name: finders.search(one, some, Roots(root, root, root), kept) for name, one in tried.items()}
+    where = Roots(root, root, root)
+    with memo.opened("face_crop") as kept, cluster.workers("local") as spread:
+        seen = {name: finders.search(one, some, where, kept, spread) for name, one in tried.items()}
     kinds = ["mask", "incorrect", "normal", "eval"]
     counts = listed["kind"].value_counts()
     lines = [

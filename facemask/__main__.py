@@ -10,6 +10,7 @@ from facemask.errors import UserError
 
 PARAMS = Path("params.yaml")
 PRESETS = Path("presets")
+PIPELINE = Path("dvc.yaml")
 PAGE = Path(".dvc/plots/offline.html")
 
 
@@ -38,19 +39,20 @@ def metrics(_: argparse.Namespace) -> None:
 
 def params(_: argparse.Namespace) -> None:
     """Print the reference of all params (docs/params.md)."""
-    import yaml
-
     from facemask import loading, reference
 
-    loading.load(PARAMS)
-    print(reference.markdown(yaml.safe_load(PARAMS.read_text())), end="")
+    content = loading.read(PARAMS)[1]
+    loading.parse(content, str(PARAMS))
+    print(reference.markdown(content), end="")
 
 
 def deps(_: argparse.Namespace) -> None:
     """Rewrite the code dependencies in dvc.yaml from the imports."""
     from facemask import wiring
 
-    changed = wiring.rewrite(Path("dvc.yaml"))
+    if not PIPELINE.is_file():
+        raise UserError(f"{PIPELINE}: no such file; run from the project's folder")
+    changed = wiring.rewrite(PIPELINE)
     print(
         f"dvc.yaml: rewrote the code deps of {', '.join(changed)}"
         if changed

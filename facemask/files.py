@@ -29,7 +29,7 @@ def replacing(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.iterdir():
         found = _PART.fullmatch(left.name)
-        if found and found["name"] == path.name and not psutil.pid_exists(int(found["process"])):
+        if found and found["name"] == path.name and _is_left(int(found["process"])):
             _remove(left)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -39,6 +39,12 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         _remove(temporary)
+
+
+def _is_left(process: int) -> bool:
+    """Whether what carries this process's number was left by one that was killed."""
+    # Each container counts from 1: a stage often has the number of the killed one before it.
+    return process == os.getpid() or not psutil.pid_exists(process)
 
 
 def _remove(path: Path) -> None:

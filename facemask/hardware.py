@@ -21,11 +21,15 @@ def cores() -> int:
 
 
 def processes() -> tuple[int | Literal["auto"], int]:
-    """Training processes on this machine, and machines: as ``torchrun`` started them, or all of this machine's GPUs."""
-    if "LOCAL_WORLD_SIZE" not in os.environ:
-        return "auto", 1
-    here = int(os.environ["LOCAL_WORLD_SIZE"])
-    return here, int(os.environ["WORLD_SIZE"]) // here
+    """Training processes on this machine, and machines: as ``torchrun`` or ``srun`` started them, or all GPUs here."""
+    if "LOCAL_WORLD_SIZE" in os.environ:
+        here = int(os.environ["LOCAL_WORLD_SIZE"])
+        return here, int(os.environ["WORLD_SIZE"]) // here
+    # So named, a job is one that a person types in: Lightning does not take its tasks for processes either.
+    if "SLURM_NTASKS" in os.environ and os.environ.get("SLURM_JOB_NAME") not in ("bash", "interactive"):
+        machines = int(os.environ.get("SLURM_NNODES", "1"))
+        return int(os.environ["SLURM_NTASKS"]) // machines, machines
+    return "auto", 1
 
 
 def loader_workers() -> int:

@@ -24,22 +24,61 @@ UNSEEN: Final = frozenset({"size", "nfiles"})
 SEEN: Final = frozenset({"face_crop.size", "train.image.size"})
 
 
+class _Loader(yaml.SafeLoader):
+    """PyYAML's, which would silently take the last of two equal keys, without that."""
+
+    # Before the merge keys (<<) are resolved: what they bring may be overridden.
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    line = key.start_mark.line + 1
+                    raise UserError(
+                        f"{self.name}: line {line}: {key.value} stands twice in its section; keep one"
+                    )
+                seen.add(key.value)
+        return node
+
+
 def load(path: Path) -> params.Params:
     """Read and check the whole file.
 
     Raises
     ------
     UserError
-        If the file is missing, is not YAML, or does not match the schema: the line names every offending key, what
-        is allowed there and the nearest match.
+        As for :func:`read`, or if the file does not match the schema: the line names every offending key, what is
+        allowed there and the nearest match.
+    """
+    return parse(read(path)[1], str(path))
+
+
+def read(path: Path) -> tuple[str, Any]:
+    """Return a YAML file's text and its content.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, is not UTF-8 or not YAML, or holds a key twice in one section: the line says where.
     """
     try:
-        content = yaml.safe_load(path.read_text())
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run from the project's folder") from None
-    except yaml.YAMLError as error:
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 (byte {error.start}); save it as UTF-8") from None
+    try:
+        loader = _Loader(text)
+        loader.name = str(path)
+        return text, loader.get_single_data()
+    # A date or number that only looks like one is a ValueError.
+    except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    return parse(content, str(path))
+    except RecursionError:
+        raise UserError(f"{path}: nested too deeply; is a bracket left open?") from None
 
 
 def parse(content: Any, origin: str) -> params.Params:
@@ -51,12 +90,18 @@ def parse(content: Any, origin: str) -> params.Params:
         As for :func:`load`.
     """
     try:
-        # JSON mode lets YAML lists stand for tuples while everything else stays strict.
-        whole = params.Params.model_validate_json(json.dumps(content))
+        text = json.dumps(content)
     except TypeError:
         raise UserError(
             f"{origin}: only text, numbers, lists and keys are allowed (is there a date or a set?)"
         ) from None
+    except ValueError:
+        raise UserError(
+            f"{origin}: an alias (*name) stands inside what it names (&name); write its values out"
+        ) from None
+    try:
+        # JSON mode lets YAML lists stand for tuples while everything else stays strict.
+        whole = params.Params.model_validate_json(text)
     except ValidationError as error:
         known = error.errors(include_url=False)
         raise UserError(

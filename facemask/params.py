@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from facemask.config import Config, Count, Fraction, Number, Positive, Sha256, Size, Text, Whole, Years
-from facemask.recipes import Nothing, Recipe
+from facemask.recipes import FineAge, Nothing, Recipe
 
 Engine = Literal["local", "ray"]
 
@@ -157,6 +157,7 @@ class Rembg(Config):
     kind: Literal["rembg"]
     model: Text = Field(description="rembg's model name, such as u2net or isnet-general-use")
     path: str | None = Field(description="ONNX file for u2net_custom; null for the others")
+    sha256: Sha256 | None = Field(description="that file's SHA-256; another file is refused")
 
 
 class NoMatting(Config):
@@ -242,6 +243,12 @@ class Train(Recipe):
             raise ValueError(f"young_cut ({self.young_cut}) must be below age_cut ({self.age_cut})")
         if len(set(self.folds)) != len(self.folds):
             raise ValueError(f"folds {list(self.folds)} names a fold twice")
+        age = getattr(self.head, "age", None)
+        if isinstance(age, FineAge) and age.cuts != (self.young_cut, self.age_cut):
+            raise ValueError(
+                f"head.age.cuts {list(age.cuts)} differ from young_cut and age_cut "
+                f"({self.young_cut}, {self.age_cut}), to whose bands fine ages are folded back: change both alike"
+            )
         return self
 
 
@@ -251,7 +258,9 @@ class Evaluate(Config):
 
     bootstrap: Whole = Field(description="resamples of people behind each interval; 0 for none")
     confidence: Annotated[Number, Field(gt=0, lt=1)] = Field(description="coverage of the intervals")
-    calibration_bins: Count = Field(description="equal-width bins of the expected calibration error")
+    calibration_bins: Annotated[Count, Field(le=1000)] = Field(
+        description="equal-width bins of the expected calibration error"
+    )
 
 
 class SoftVote(Config):
@@ -279,18 +288,22 @@ class Stacking(Config):
     c: Positive = Field(description="inverse of the regularisation's strength")
 
 
+# Far beyond what anyone would want, and near enough for every class to keep a finite probability.
+Tau = Annotated[Number, Field(ge=-10, le=10)]
+
+
 class AdjustFixed(Config):
     """Divide each class's probability by its training frequency to the power ``tau``."""
 
     kind: Literal["fixed"]
-    tau: Number = Field(description="0 changes nothing; 1 answers as if all classes were equally frequent")
+    tau: Tau = Field(description="0 changes nothing; 1 answers as if all classes were equally frequent")
 
 
 class AdjustTuned(Config):
     """As ``fixed``, with the tau that gives the best out-of-fold macro-F1."""
 
     kind: Literal["tuned"]
-    taus: Annotated[tuple[Number, ...], Field(min_length=1)] = Field(description="values tried")
+    taus: Annotated[tuple[Tau, ...], Field(min_length=1)] = Field(description="values tried")
 
 
 class Combine(Config):

@@ -6,7 +6,7 @@ import difflib
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 from pydantic import BaseModel
@@ -19,10 +19,15 @@ from facemask.files import replacing
 
 Content = dict[str, Any]
 
+LAYOUT: Final = (
+    "params.yaml is laid out in a way that cannot be edited line by line; "
+    "put one key on a line, and no merge key (<<)"
+)
+
 
 def available(folder: Path) -> dict[str, str]:
     """Name and description of every preset in ``folder``, sorted by name."""
-    return {path.stem: str(_read(path)["description"]).strip() for path in sorted(folder.glob("*.yaml"))}
+    return {path.stem: _read(path)["description"].strip() for path in sorted(folder.glob("*.yaml"))}
 
 
 def apply(name: str, folder: Path, target: Path) -> str:
@@ -43,14 +48,14 @@ def apply(name: str, folder: Path, target: Path) -> str:
             f"no preset {name!r}; "
             + (f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names)}")
         )
-    loading.load(target)
-    text = target.read_text()
-    merged = merge(yaml.safe_load(text), _read(path)["params"])
+    text, old = loading.read(target)
+    loading.parse(old, str(target))
+    merged = merge(old, _read(path)["params"])
     loading.parse(merged, str(path))
     changed = edit(text, merged)
     if changed != text:
         with replacing(target) as temporary:
-            temporary.write_text(changed)
+            temporary.write_text(changed, encoding="utf-8")
     lines = difflib.unified_diff(
         text.splitlines(keepends=True),
         changed.splitlines(keepends=True),
@@ -62,9 +67,13 @@ def apply(name: str, folder: Path, target: Path) -> str:
 
 
 def _read(path: Path) -> Content:
-    content = yaml.safe_load(path.read_text())
+    _, content = loading.read(path)
     if not isinstance(content, dict) or set(content) != {"description", "params"}:
         raise UserError(f"{path}: a preset has two keys, description and params")
+    if not isinstance(content["description"], str):
+        raise UserError(f"{path}: description: text is wanted")
+    if not isinstance(content["params"], dict):
+        raise UserError(f"{path}: params: sections and keys of params.yaml are wanted, indented below it")
     return content
 
 
@@ -104,10 +113,12 @@ def edit(text: str, wanted: Mapping[str, Any]) -> str:
     for start, end, replacement in sorted(_edits(YAML().load(text), wanted, lines), reverse=True):
         lines[start:end] = replacement
     changed = "\n".join(lines) + "\n"
-    if yaml.safe_load(changed) != wanted:
-        raise UserError(
-            "params.yaml is laid out in a way that cannot be edited line by line; put one key on a line"
-        )
+    try:
+        as_wanted = yaml.safe_load(changed) == wanted
+    except yaml.YAMLError:
+        as_wanted = False
+    if not as_wanted:
+        raise UserError(LAYOUT)
     return changed
 
 
@@ -117,6 +128,8 @@ def _edits(old: CommentedMap, new: Mapping[str, Any], lines: list[str]) -> list[
         before = old[key]
         if before == value and type(before) is not bool and type(value) is not bool:
             continue
+        if key not in old.lc.data:
+            raise UserError(LAYOUT)
         start, column = old.lc.key(key)
         block = isinstance(before, CommentedMap) and not before.fa.flow_style() and bool(before)
         if block and isinstance(value, dict) and before.keys() == value.keys():

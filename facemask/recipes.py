@@ -6,7 +6,7 @@ Choices with knobs of their own are unions told apart by ``kind``.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -147,6 +147,9 @@ class Gem(Config):
     learn: bool = Field(description="whether the exponent is trained")
 
 
+_NOT_OPTIONS: Final = ("cache_dir", "features_only", "num_classes")
+
+
 class Timm(Config):
     """A timm network without its classifier."""
 
@@ -161,6 +164,19 @@ class Timm(Config):
     pool: Annotated[NativePool | Gem, Field(discriminator="kind")] = Field(
         description="how a feature map becomes a vector: native or gem"
     )
+
+    @model_validator(mode="after")
+    def _options_leave_weights_alone(self) -> Timm:
+        taken = [
+            name
+            for name in self.options
+            if name.startswith(("pretrained", "checkpoint")) or name in _NOT_OPTIONS
+        ]
+        if taken:
+            raise ValueError(
+                f"options: {taken[0]} is not for options; weights and head say what is loaded and given"
+            )
+        return self
 
 
 class FaceNet(Config):
@@ -191,19 +207,21 @@ class AgeBands(Config):
     kind: Literal["bands"]
 
 
-class _FineAge(Config):
+class FineAge(Config):
+    """What all ways to learn finer ages than bands share."""
+
     cuts: tuple[Years, Years] = Field(
-        description="ages where the middle and the old band begin when fine ages are folded back"
+        description="ages where the middle and the old band begin when fine ages are folded back: young_cut and age_cut"
     )
 
     @model_validator(mode="after")
-    def _cuts_rise(self) -> _FineAge:
+    def _cuts_rise(self) -> FineAge:
         if self.cuts[0] >= self.cuts[1]:
             raise ValueError("cuts: the first must be below the second")
         return self
 
 
-class _AgeSteps(_FineAge):
+class _AgeSteps(FineAge):
     edges: Annotated[tuple[Years, ...], Field(min_length=2)] = Field(
         description="ages where a new fine class begins, rising; both cuts are among them"
     )
@@ -230,7 +248,7 @@ class AgeCorn(_AgeSteps):
     kind: Literal["corn"]
 
 
-class AgeDistribution(_FineAge):
+class AgeDistribution(FineAge):
     """A normal distribution around the age, over single years (label distribution learning)."""
 
     kind: Literal["distribution"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from benchmarks import bench, million
+from benchmarks import finders as compare
 from benchmarks.speed import copies, dvc_scale, growth, turns, watch
 from benchmarks.speed.outcome import Effort, Outcome
 from facemask.images import health
@@ -300,3 +302,16 @@ def test_every_measurement_runs(key: str) -> None:
     assert found.holds
     assert found.figures
     json.dumps(found.figures, allow_nan=False)
+
+
+def test_finders_are_compared_on_any_folder(shared, tmp_path, monkeypatch):
+    monkeypatch.setenv("FACEMASK_MEMO", "0")
+    real = shared / "data" / "realfaces"
+    for folder in sorted((real / "train" / "images").iterdir())[:2]:
+        shutil.copytree(folder, tmp_path / "photos" / "train" / "images" / folder.name)
+    model = shared / "models" / "face_detection_yunet_2023mar.onnx"
+    text = compare.table(tmp_path / "photos", model, height=256, score=0.6)
+    assert "| finder | mask (10) | incorrect (2) | normal (2) | eval (0) | all (14) |" in text
+    rates = re.findall(r"^\| `(.+)` \|.* (\d+)\.\d\d% \(\d+ missed\) \|$", text, re.MULTILINE)
+    assert [name for name, _ in rates] == ["mtcnn", "yunet", "mtcnn`, then `yunet"]
+    assert all(int(rate) > 70 for _, rate in rates)

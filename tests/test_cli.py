@@ -60,6 +60,34 @@ def test_mistakes_are_one_line_and_code_1(project: Path, repository: Path) -> No
     assert ended.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "told", "commands"),
+    [
+        ("presets/tiny.yaml", b"params: [", "not valid YAML: ", ["preset tiny", "preset --list"]),
+        ("presets/tiny.yaml", b"description: x\nparams: 3\n", "params: sections", ["preset tiny"]),
+        ("presets/tiny.yaml", b"description: caf\xe9\nparams: {}\n", "not UTF-8 ", ["preset tiny"]),
+        ("params.yaml", b"seed: 1  # caf\xe9\n", "not UTF-8 ", ["preset tiny", "params"]),
+        ("params.yaml", b"seed: 1\nseed: 2\n", "line 2: seed stands twice", ["preset tiny", "params"]),
+        ("params.yaml", b"seed: &a [*a]\n", "an alias ", ["preset tiny", "params"]),
+    ],
+)
+def test_broken_files_are_one_line_and_code_1(
+    project: Path, repository: Path, file: str, content: bytes, told: str, commands: list[str]
+) -> None:
+    (project / file).write_bytes(content)
+    for command in commands:
+        ended = facemask(project, repository, *command.split())
+        assert (ended.returncode, ended.stdout) == (1, "")
+        assert ended.stderr.startswith(f"error: {file}: {told}")
+        assert ended.stderr.count("\n") == 1
+
+
+def test_outside_the_project_deps_says_where_to_run(tmp_path: Path, repository: Path) -> None:
+    ended = facemask(tmp_path, repository, "deps")
+    wanted = "error: dvc.yaml: no such file; run from the project's folder\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", wanted)
+
+
 def test_the_reference_is_printed(project: Path, repository: Path) -> None:
     ended = facemask(project, repository, "params")
     assert ended.returncode == 0

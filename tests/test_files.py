@@ -89,6 +89,24 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"table.csv", "plots", *others}
 
 
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_a_killed_process_of_the_same_number_left_is_not_taken_for_new(
+    tmp_path: Path, kind: str
+) -> None:
+    """In a container the numbers of processes start anew, so that a stage has its killed predecessor's."""
+    left = tmp_path / f".plots.{os.getpid()}.part"
+    if kind == "file":
+        left.write_text("half")
+    else:
+        left.mkdir()
+        (left / "half.csv").write_text("half")
+    with files.replacing(tmp_path / "plots") as temporary:
+        temporary.mkdir()
+        (temporary / "new.csv").write_text("new")
+    assert [path.name for path in tmp_path.iterdir()] == ["plots"]
+    assert [path.name for path in (tmp_path / "plots").iterdir()] == ["new.csv"]
+
+
 def test_a_file_is_the_one_meant(tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
     path.write_bytes(b"network")

@@ -119,6 +119,22 @@ def drop(key: str) -> Change:
             ["build_manifest.holdout: input should be less than or equal to 0.5"],
         ),
         (put("train.folds", []), ["train.folds: "]),
+        (
+            put("combine.adjust", {"kind": "fixed", "tau": 1e308}),
+            ["combine.adjust.tau: input should be less than or equal to 10"],
+        ),
+        (
+            put("combine.adjust", {"kind": "fixed", "tau": -10.5}),
+            ["combine.adjust.tau: input should be greater than or equal to -10"],
+        ),
+        (
+            put("combine.adjust", {"kind": "tuned", "taus": [0.0, 1e308]}),
+            ["combine.adjust.taus.1: input should be less than or equal to 10"],
+        ),
+        (
+            put("evaluate.calibration_bins", 1001),
+            ["evaluate.calibration_bins: input should be less than or equal to 1000"],
+        ),
         # choices
         (
             put("train.loss.kind", "focl"),
@@ -182,6 +198,61 @@ def test_broken_yaml_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"not valid YAML: .*line") as caught:
         loading.load(tmp_path / "params.yaml")
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_utf_8_is_told(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_bytes(b"seed: 1  # caf\xe9\n")
+    with pytest.raises(UserError, match=r"params\.yaml: not UTF-8 \(byte 14\); save it as UTF-8$"):
+        loading.load(tmp_path / "params.yaml")
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r": cannot be read: Is a directory$"):
+        loading.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("seed: 2026-99-01\n", "not valid YAML: month must be in 1..12"),
+        ("seed: " + "[" * 5000 + "\n", "nested too deeply"),
+    ],
+)
+def test_values_that_cannot_be_read_are_one_line(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(UserError, match=told) as caught:
+        loading.load(tmp_path / "params.yaml")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path, repository: Path) -> None:
+    """YAML forbids it; PyYAML would take the last one."""
+    text = (repository / "params.yaml").read_text()
+    path = tmp_path / "params.yaml"
+    path.write_text(f"{text}seed: 1\n")
+    line = text.count("\n") + 1
+    with pytest.raises(
+        UserError, match=rf"params\.yaml: line {line}: seed stands twice in its section; keep one$"
+    ):
+        loading.load(path)
+    path.write_text(text.replace("\n  lr: ", "\n  lr: 1.0\n  lr: "))
+    with pytest.raises(UserError, match=r": lr stands twice in its section"):
+        loading.load(path)
+
+
+def test_a_merge_key_may_be_overridden(tmp_path: Path) -> None:
+    (tmp_path / "some.yaml").write_text(
+        "a: {b: &b {<<: &c {x: 1, y: 2}, x: 3}}\nd: {<<: *b, y: 4}\ne: {<<: *c}\n"
+    )
+    _, content = loading.read(tmp_path / "some.yaml")
+    assert content == {"a": {"b": {"x": 3, "y": 2}}, "d": {"x": 3, "y": 4}, "e": {"x": 1, "y": 2}}
+
+
+def test_an_alias_inside_what_it_names_is_refused(tmp_path: Path, params_yaml: dict[str, Any]) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("x: &a [*a]\n" + yaml.safe_dump(params_yaml))
+    with pytest.raises(UserError, match=r"params\.yaml: an alias \(\*name\) stands inside what it names"):
+        loading.load(path)
 
 
 def test_keys_name_every_leaf_of_the_shipped_file(params_yaml: dict[str, Any]) -> None:

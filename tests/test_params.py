@@ -74,6 +74,8 @@ def test_limits_are_told() -> None:
     assert allowed["build_manifest.holdout"] == "number ≥ 0, ≤ 0.5"
     assert allowed["train.lr"] == "number > 0"
     assert allowed["train.patience"] == "integer ≥ 1 or null"
+    assert allowed["combine.adjust.tau"] == "number ≥ -10, ≤ 10"
+    assert allowed["evaluate.calibration_bins"] == "integer ≥ 1, ≤ 1000"
     assert allowed["train.channels_last"] == "true, false"
 
 

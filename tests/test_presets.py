@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,55 @@ def test_a_preset_without_description_is_refused(tmp_path: Path, target: Path) -
     (folder / "bare.yaml").write_text("train:\n  lr: 1.0\n")
     with pytest.raises(UserError, match="two keys, description and params"):
         presets.apply("bare", folder, target)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"description: x\nparams: [\n", r"not valid YAML: .*line"),
+        (b"description: x\nparams: 3\n", r"params: sections and keys of params\.yaml are wanted"),
+        (b"description: x\nparams:\n", r"params: sections and keys of params\.yaml are wanted"),
+        (b"description:\nparams: {seed: 1}\n", r"description: text is wanted"),
+        (b"description: caf\xe9\nparams: {seed: 1}\n", r"not UTF-8"),
+        (b"description: x\nparams: {seed: 1, seed: 2}\n", r"line 2: seed stands twice"),
+    ],
+)
+def test_a_broken_preset_is_one_line(tmp_path: Path, target: Path, content: bytes, told: str) -> None:
+    folder = tmp_path / "presets"
+    folder.mkdir()
+    (folder / "mine.yaml").write_bytes(content)
+    before = target.read_bytes()
+    for use in (lambda: presets.apply("mine", folder, target), lambda: presets.available(folder)):
+        with pytest.raises(UserError, match=rf"presets/mine\.yaml: {told}") as caught:
+            use()
+        assert "\n" not in str(caught.value)
+    assert target.read_bytes() == before
+
+
+def test_an_endless_preset_changes_nothing(tmp_path: Path, target: Path) -> None:
+    folder = preset(tmp_path, {})
+    (folder / "mine.yaml").write_text("description: x\nparams: &all {train: *all}\n")
+    before = target.read_bytes()
+    with pytest.raises(UserError, match=r"presets/mine\.yaml: an alias"):
+        presets.apply("mine", folder, target)
+    assert target.read_bytes() == before
+
+
+@pytest.mark.parametrize("layout", ["one line", "JSON", "merge key"])
+def test_a_layout_that_cannot_be_edited_is_left_alone(
+    tmp_path: Path, target: Path, params_yaml: dict[str, Any], layout: str
+) -> None:
+    if layout == "one line":
+        target.write_text(json.dumps(params_yaml))
+    elif layout == "JSON":
+        target.write_text(json.dumps(params_yaml, indent=2))
+    else:
+        target.write_text(target.read_text().replace("\n  lr: ", "\n  <<:\n    lr: "))
+    assert loading.load(target) == loading.parse(params_yaml, "params.yaml")
+    before = target.read_bytes()
+    with pytest.raises(UserError, match="cannot be edited line by line"):
+        presets.apply("mine", preset(tmp_path, {"train": {"lr": 0.125}}), target)
+    assert target.read_bytes() == before
 
 
 def test_an_unknown_preset_offers_the_nearest(tmp_path: Path, target: Path) -> None:

@@ -17,22 +17,23 @@ from PIL import Image
 
 from benchmarks.speed import material, turns
 from benchmarks.speed.outcome import Effort, Outcome, skipped
-from facemask import hardware, params
+from facemask import hardware
 from facemask.images import codec, crew, mattes, memo
 
-MODEL = material.SHARED / "models" / "portrait_selfie_320_b1.onnx"
 _ALIKE = 0.98
 _CHUNK = 16
 
 
 def measure(effort: Effort) -> Outcome:
     """Time both from file to encoded result, and compare the mattes; starting the processes is left out."""
-    if not MODEL.is_file():
-        return skipped(f"no network: ../shared/models/{MODEL.name} is absent")
-    matting = mattes.build(params.Rembg(kind="rembg", model="u2net_custom", path=str(MODEL)))
+    if not material.MODEL.is_file():
+        return skipped(f"no network: ../shared/models/{material.MODEL.name} is absent")
+    matting = mattes.build(material.matting())
     nothing = memo.Memo(None)
-    os.environ["U2NET_HOME"] = str(MODEL.parent)
-    session = rembg.new_session("u2net_custom", model_path=str(MODEL), providers=["CPUExecutionProvider"])
+    os.environ["U2NET_HOME"] = str(material.MODEL.parent)
+    session = rembg.new_session(
+        "u2net_custom", model_path=str(material.MODEL), providers=["CPUExecutionProvider"]
+    )
     cores = hardware.cores()
     few = min(effort.photos, _CHUNK * cores)
     with material.contest_photos(effort.photos) as given:
@@ -74,7 +75,7 @@ def measure(effort: Effort) -> Outcome:
         "photos_per_second": {name: round(rate, 2) for name, rate in rates.items()},
         "ratio_to_unencoded": round(best / rates["rembg_remove_unencoded"], 3),
         "iou": {"mean": round(float(np.mean(overlaps)), 4), "least": round(min(overlaps), 4)},
-        "network": MODEL.name,
+        "network": material.MODEL.name,
         "faces": given.what,
     }
     return Outcome(

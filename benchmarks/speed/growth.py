@@ -41,7 +41,6 @@ STAGES: Final = (
     "infer",
 )
 START: Final = 70
-MODEL: Final = material.SHARED / "models" / "portrait_selfie_320_b1.onnx"
 FLAT: Final = 1.3
 # Below this, a stage's growth is lost in the noise of its start.
 _TOLD_APART: Final = 0.25
@@ -97,7 +96,7 @@ def measure(effort: Effort) -> Outcome:
             "epoch_cpu_ms_per_labelled_photo": round(1000 * (two.cpu - once.cpu) / middle.labelled, 3),
             "bytes_per_photo": per_photo,
             "network": "{name} at {size}, 1 epoch, 1 fold".format(**_network()),
-            "matting": MODEL.name if MODEL.is_file() else "as shipped",
+            "matting": material.MODEL.name if material.MODEL.is_file() else "as shipped",
             "processes": hardware.cores(),
             "faces": what,
         },
@@ -178,10 +177,8 @@ def _run(project: Path, stages: tuple[str, ...], size: copies.Sizes) -> dict[str
 
 def _params(project: Path, epochs: int) -> None:
     changes: dict[str, Any] = {"data": {"root": _PHOTOS}, "train": {"folds": [0], "epochs": epochs}}
-    if MODEL.is_file():
-        changes["background_removal"] = {
-            "matting": {"kind": "rembg", "model": "u2net_custom", "path": str(MODEL)}
-        }
+    if material.MODEL.is_file():
+        changes["background_removal"] = {"matting": material.matting().model_dump()}
     whole = presets.merge(yaml.safe_load((HERE / "params.yaml").read_text()), changes)
     (project / "params.yaml").write_text(yaml.safe_dump(whole, sort_keys=False))
 

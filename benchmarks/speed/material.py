@@ -24,6 +24,7 @@ from facemask.sample import contest
 
 SHARED: Final = HERE.parent / "shared"
 REAL: Final = SHARED / "data" / "realfaces"
+MODEL: Final = SHARED / "models" / "portrait_selfie_320_b1.onnx"
 _A_PERSON: Final = 7
 
 
@@ -130,6 +131,12 @@ def mtcnn() -> params.Mtcnn:
     named = shipped().face_crop.finder
     every = named.finders if isinstance(named, params.InOrder) else (named,)
     return next(cfg for cfg in every if isinstance(cfg, params.Mtcnn))
+
+
+def matting() -> params.Rembg:
+    """The development data's segmentation network."""
+    digest = hashlib.sha256(MODEL.read_bytes()).hexdigest()
+    return params.Rembg(kind="rembg", model="u2net_custom", path=str(MODEL), sha256=digest)
 
 
 def recipe(model: str, height: int, **changes: Any) -> recipes.Recipe:

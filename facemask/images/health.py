@@ -24,8 +24,8 @@ def check(where: Roots, keys: Iterable[str]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        photo, sha256, status (``ok`` or ``unreadable``) and reason (empty if it can be read), in the order of
-        ``keys``.
+        photo, sha256 (empty if the file cannot be opened), status (``ok`` or ``unreadable``) and reason (empty if
+        it can be read), in the order of ``keys``.
 
     Raises
     ------
@@ -34,7 +34,10 @@ def check(where: Roots, keys: Iterable[str]) -> pd.DataFrame:
     """
 
     def one(photo: str) -> tuple[str, str, str, str]:
-        content = where.path(photo).read_bytes()
+        try:
+            content = where.path(photo).read_bytes()
+        except OSError as error:
+            return photo, "", "unreadable", error.strerror or str(error)
         digest = hashlib.sha256(content).hexdigest()
         try:
             codec.decode(content)

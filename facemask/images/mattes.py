@@ -122,7 +122,7 @@ def build(cfg: params.Matting) -> Matting:
             # rembg takes seconds to import: only where it is wanted.
             from facemask.images import saliency
 
-            return Rembg(cfg.model, saliency.weights(cfg.model, cfg.path))
+            return Rembg(cfg.model, saliency.weights(cfg.model, cfg.path, cfg.sha256))
         case params.NoMatting():
             return NoMatting()
         case _:

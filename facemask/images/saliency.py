@@ -8,9 +8,11 @@ https://arxiv.org/abs/2005.09007
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +26,7 @@ from rembg import new_session
 from rembg.sessions import sessions
 from rembg.sessions.base import BaseSession
 
+from facemask import files
 from facemask.errors import UserError
 
 Pixels = npt.NDArray[np.uint8]
@@ -48,20 +51,20 @@ def names() -> list[str]:
     return sorted(name for name, kind in sessions.items() if kind.is_local() and name not in _UNFIT)
 
 
-def weights(model: str, path: str | None) -> Path:
+def weights(model: str, path: str | None, sha256: str | None) -> Path:
     """Find the file with a model's weights, and fetch it if it can be fetched.
 
     Parameters
     ----------
     model
         One of :func:`names`.
-    path
-        ONNX file of a ``*_custom`` model; None for the others.
+    path, sha256
+        ONNX file of a ``*_custom`` model and its hash; None for the others.
 
     Raises
     ------
     UserError
-        If there is no such model (the nearest names are told); if ``path`` is missing, not wanted or no file; if
+        If there is no such model (the nearest names are told); if ``path`` is missing, not wanted or another file; if
         the weights are not on this machine and cannot be fetched: tells what to put where.
     """
     if model not in names():
@@ -70,28 +73,31 @@ def weights(model: str, path: str | None) -> Path:
         known = ", ".join(names())
         raise UserError(f"background_removal.matting.model: no model {model!r}; {hint}(known: {known})")
     if model.endswith("_custom"):
-        return _own(model, path)
-    if path is not None:
-        raise UserError(f"background_removal.matting.path: {model} has its own weights; set path to null")
+        return _own(model, path, sha256)
+    if path is not None or sha256 is not None:
+        raise UserError(
+            f"background_removal.matting.path: {model} has its own weights; set path and sha256 to null"
+        )
     kind = sessions[model]
     existing = kind.resolve_existing(f"{model}.onnx")
     return Path(existing) if existing else _fetched(kind, model)
 
 
-def _own(model: str, path: str | None) -> Path:
-    if path is None:
-        raise UserError(f"background_removal.matting.path: {model} needs an ONNX file; name it here")
+def _own(model: str, path: str | None, sha256: str | None) -> Path:
+    if path is None or sha256 is None:
+        raise UserError(
+            f"background_removal.matting.path: {model} needs an ONNX file; name it here and its SHA-256 in sha256"
+        )
     file = Path(path).expanduser().resolve()
-    if not file.is_file():
-        raise UserError(f"background_removal.matting.path: {path}: no such file; put the ONNX file there")
+    files.checked(file, sha256, keys="background_removal.matting.", fetch="put the ONNX file there")
     return file
 
 
 def _fetched(kind: type[BaseSession], model: str) -> Path:
-    target = Path(kind.rembg_home()) / f"{model}.onnx"
+    target = Path(kind.model_dir()) / f"{model}.onnx"
     remedy = (
         f"fetch {model}.onnx from {_ORIGIN} on a machine with a network and put it at {target} "
-        f"(or set U2NET_HOME to the folder that holds it), or set background_removal.matting.kind to grabcut"
+        f"(or anywhere, with U2NET_HOME set to its folder), or set background_removal.matting.kind to grabcut"
     )
     try:
         # Asked first: without a network the download itself may hang in retries.
@@ -124,18 +130,11 @@ class Network:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self._file = file
         own: dict[str, Any] = {"model_path": str(file)} if model.endswith("_custom") else {}
-        before = os.environ.get("U2NET_HOME")
-        # rembg refuses a file outside its home folder.
-        os.environ["U2NET_HOME"] = str(file.parent) if own else before or ""
         try:
-            self._session = new_session(model, options, providers=providers(), **own)
+            with _home(file.parent) if own else contextlib.nullcontext():
+                self._session = new_session(model, options, providers=providers(), **own)
         except _REFUSALS as error:
             raise _refused(file, error) from None
-        finally:
-            if before is None:
-                del os.environ["U2NET_HOME"]
-            else:
-                os.environ["U2NET_HOME"] = before
 
     def matte(self, photo: Pixels) -> Pixels:
         """Return the (H, W) matte of an (H, W, 3) photo; all 0 where the network sees nothing.
@@ -153,6 +152,20 @@ class Network:
             except (*_REFUSALS, IndexError) as error:
                 raise _refused(self._file, error) from None
         return np.array(found, dtype=np.uint8)
+
+
+@contextlib.contextmanager
+def _home(folder: Path) -> Iterator[None]:
+    """Make ``folder`` rembg's own: it refuses a file outside."""
+    before = os.environ.get("U2NET_HOME")
+    os.environ["U2NET_HOME"] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["U2NET_HOME"]
+        else:
+            os.environ["U2NET_HOME"] = before
 
 
 def _refused(file: Path, error: Exception) -> UserError:

@@ -62,7 +62,7 @@ def _shape(backbone: nn.Module, size: tuple[int, int]) -> tuple[int, ...]:
     try:
         with torch.inference_mode():
             found = backbone.eval()(torch.zeros(1, 3, *size)).shape
-    except (AssertionError, RuntimeError) as error:
+    except (ArithmeticError, AssertionError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"train.image.size: {list(size)} does not suit train.backbone: {reason}") from None
     backbone.train(training)
@@ -124,7 +124,7 @@ def _network(cfg: recipes.Timm, options: dict[str, Any], *, pretrained: bool) ->
 def _create(name: str, options: dict[str, Any]) -> nn.Module:
     try:
         return timm.create_model(name, num_classes=0, **options)
-    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
+    except (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(
             f"train.backbone: timm cannot make {name} with {options}: {' '.join(str(error).split())[:300]}"
         ) from None

@@ -18,7 +18,7 @@ class Classifier(nn.Module):
     Parameters
     ----------
     recipe
-        Its ``image``, ``backbone`` and ``head`` are used.
+        Its ``image``, ``backbone``, ``head`` and ``channels_last`` are used.
     pretrained
         False if a checkpoint will be loaded.
     refitted
@@ -47,6 +47,8 @@ class Classifier(nn.Module):
             self.backbones[branch] = backbones.build(recipe.backbone, size, pretrained=pretrained)
         if refitted:
             self.head = heads.Joint(width, None, self.head.branches)
+        # Permuted photos lie in memory as channels_last already, and networks keep the layout of what they are given.
+        self._layout = torch.preserve_format if recipe.channels_last else torch.contiguous_format
         self.register_buffer("mean", _channels(recipe.image.mean), persistent=False)
         self.register_buffer("std", _channels(recipe.image.std), persistent=False)
 
@@ -55,8 +57,10 @@ class Classifier(nn.Module):
 
         They become numbers of the network's own kind on the device, not before.
         """
-        # The permuted bytes lie in memory as channels_last already. A copy, so that the caller's floats stay.
-        scaled = photos.permute(0, 3, 1, 2).to(self.mean.dtype, copy=True).div_(255)
+        # A copy, so that the caller's floats stay.
+        scaled = (
+            photos.permute(0, 3, 1, 2).to(self.mean.dtype, copy=True, memory_format=self._layout).div_(255)
+        )
         normal = (scaled - self.mean) / self.std
         return {branch: backbone(normal) for branch, backbone in self.backbones.items()}
 

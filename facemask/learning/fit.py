@@ -14,6 +14,8 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.utilities.combined_loader import CombinedLoader
+from timm.layers.norm_act import convert_sync_batchnorm
+from torch import distributed
 
 from facemask import hardware, recipes
 from facemask.errors import UserError
@@ -97,14 +99,14 @@ def fit(
         )
     # Its notes on devices and products are no news of this training.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    torch.set_float32_matmul_precision("high")
+    torch.set_float32_matmul_precision("highest" if recipe.precision == "32" else "high")
     session = Session(seed, live)
     fitted, first = _train(recipe, train, val, session, unlabelled)
     if isinstance(recipe.unlabelled, recipes.SelfTraining):
         assert unlabelled is not None
         for turn in range(recipe.unlabelled.rounds):
             # Every round's teacher is this fold's own: it never saw the people of the validation side.
-            table = pseudo.predict(fitted.model, unlabelled, recipe.batch_size)
+            table = _agreed(pseudo.predict(fitted.model, unlabelled, recipe.batch_size))
             chosen = pseudo.choose(recipe.unlabelled, table)
             sys.stdout.write(
                 f"round {turn + 1}: {len(chosen)} of {len(unlabelled)} unlabelled photos labelled\n"
@@ -133,13 +135,12 @@ def trainer(
         num_nodes=machines,
         # Weights that get no gradient in some epochs would otherwise hang the exchange between processes.
         strategy="ddp_find_unused_parameters_true" if frozen and split else "auto",
-        sync_batchnorm=gpu,
         max_epochs=epochs,
         precision=PRECISIONS[recipe.precision if gpu else "32"],
         accumulate_grad_batches=recipe.accumulate,
         logger=False,
         callbacks=callbacks,
-        enable_checkpointing=bool(callbacks),
+        enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
         default_root_dir=root,
         num_sanity_val_steps=0,
         enable_progress_bar=sys.stderr.isatty(),
@@ -166,6 +167,11 @@ def loaders(
         rank=share.rank,
         world=share.world,
     )
+    if len(order.rows) // len(order) < share.world:
+        raise UserError(
+            f"train.batch_size: {recipe.batch_size} leaves some of {share.world} processes without a photo; "
+            "raise it or start fewer"
+        )
     labelled = loader(Batches(train, augmentation, backgrounds), order)
     if not isinstance(recipe.unlabelled, recipes.Uda) or unlabelled is None:
         return labelled, len(order)
@@ -199,6 +205,8 @@ def _train(
             recipe, [best, Curves(session.live), Lines(photos), *_callbacks(recipe)], epochs=recipe.epochs
         )
         share = Share(run.global_rank, run.world_size)
+        if share.world > 1 and torch.cuda.is_available():
+            model = synced(model)
         batches, count = loaders(recipe, train, unlabelled, seed=session.seed, share=share)
         checks = loader(
             Batches(val, None, None),
@@ -215,10 +223,36 @@ def _train(
         task = Task(recipe, model, train, steps=recipe.epochs * each, steps_per_epoch=each, seed=session.seed)
         run.fit(task, batches, checks)
         chosen = run.strategy.broadcast(_best(best) if run.is_global_zero else None)
-        assert chosen is not None
-        state, epoch, score = chosen
-        model.cpu().load_state_dict(state)
-        return Fitted(model.eval(), epoch, score), run.is_global_zero
+    assert chosen is not None
+    state, epoch, score = chosen
+    if not all(bool(torch.isfinite(value).all()) for value in state.values() if value.is_floating_point()):
+        raise UserError(
+            "train: the training diverged, its weights are no numbers; lower train.lr, set train.clip or take "
+            "train.precision 32"
+        )
+    # As infer will build it: what several processes trained has other layers.
+    fitted = Classifier(recipe, pretrained=False)
+    fitted.load_state_dict(state)
+    return Fitted(fitted.eval(), epoch, score), run.is_global_zero
+
+
+def synced(model: Classifier) -> Classifier:
+    """Let the processes share their batch statistics.
+
+    Lightning's ``sync_batchnorm`` would replace timm's layers that normalise and activate in one by plain ones, and so
+    drop the activation.
+    """
+    shared: Classifier = convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+    return shared
+
+
+def _agreed(table: pseudo.Table) -> pseudo.Table:
+    """Take the first process's answers: another's last digits could choose other photos, and so longer epochs."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return table
+    told = [table]
+    distributed.broadcast_object_list(told)
+    return told[0]
 
 
 def _best(kept: ModelCheckpoint) -> tuple[dict[str, Any], int, float]:

@@ -142,11 +142,14 @@ class SymmetricCrossEntropy(Loss):
 
 
 class MultilabelSoftMargin(Loss):
-    """Binary cross-entropy of each label, averaged over labels and photos; a row of zeros has no label set."""
+    """Binary cross-entropy of each label, averaged over labels and photos; a row of zeros has no label set.
+
+    A class weight multiplies the part of the photos that have the label, not of those that have not.
+    """
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Loss of (M, C) logits and targets, each target in 0..1."""
-        return functional.multilabel_soft_margin_loss(logits, targets, weight=self.weights)
+        return functional.binary_cross_entropy_with_logits(logits, targets, pos_weight=self.weights)
 
 
 class Corn(Loss):

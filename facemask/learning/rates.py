@@ -11,6 +11,7 @@ import logging
 import tempfile
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import lightning as L
 import torch
@@ -18,6 +19,7 @@ from lightning.pytorch.tuner.tuning import Tuner
 
 from facemask import recipes
 from facemask.errors import UserError
+from facemask.learning import freezing
 from facemask.learning.batches import Side
 from facemask.learning.classifier import Classifier
 from facemask.learning.fit import Share, loaders, trainer
@@ -25,6 +27,8 @@ from facemask.learning.pixels import Pixels
 from facemask.learning.task import Task
 
 SMOOTHING = 0.98
+# Lightning leaves out the first ten and the last, and wants a slope of what remains.
+FEWEST = 20
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,28 @@ class Finding:
     rates: list[float]
     losses: list[float]
     suggestion: float
+
+
+class _Search(Task):
+    """The search takes all callbacks away but its own: freezing comes with the task."""
+
+    def __init__(self, recipe: recipes.Recipe, *arguments: Any, **options: Any) -> None:
+        super().__init__(recipe, *arguments, **options)
+        frozen = freezing.callback(recipe.freeze)
+        self._callbacks = [] if frozen is None else [frozen]
+
+    def on_train_epoch_start(self) -> None:
+        """See :class:`facemask.learning.freezing.Freezing`."""
+        super().on_train_epoch_start()
+        for callback in self._callbacks:
+            if self.current_epoch == 0:
+                callback.on_fit_start(self.trainer, self)
+            callback.on_train_epoch_start(self.trainer, self)
+
+    def on_train_batch_start(self, batch: Any, index: int) -> None:
+        """See :class:`facemask.learning.freezing.Freezing`."""
+        for callback in self._callbacks:
+            callback.on_train_batch_start(self.trainer, self, batch, index)
 
 
 def find(
@@ -51,8 +77,10 @@ def find(
     Raises
     ------
     UserError
-        If the loss diverges before there is anything to see.
+        If there are fewer than :data:`FEWEST` steps, or the loss diverges before there is anything to see.
     """
+    if steps < FEWEST:
+        raise UserError(f"{steps} steps are too few to see where the loss falls: give at least {FEWEST}")
     # Its notes on devices and checkpoints are no news of this search.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     L.seed_everything(seed, workers=False, verbose=False)
@@ -64,7 +92,7 @@ def find(
         run = trainer(recipe, [], epochs=-1, root=folder)
         share = Share(run.global_rank, run.world_size)
         batches, count = loaders(recipe, train, unlabelled, seed=seed, share=share)
-        task = Task(recipe, model, train, steps=steps, steps_per_epoch=count, seed=seed)
+        task = _Search(recipe, model, train, steps=steps, steps_per_epoch=count, seed=seed)
         found = Tuner(run).lr_find(
             task,
             train_dataloaders=batches,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import lightning as L
@@ -14,7 +15,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from facemask import recipes
 from facemask.learning import clipping, losses, mixing, optimisers, schedules, weighting
-from facemask.learning.batches import Batch, Pair, Side
+from facemask.learning.batches import Batch, Pair, Side, sampler_weights
 from facemask.learning.classifier import Classifier
 from facemask.learning.heads import Named
 from facemask.records import classes
@@ -54,7 +55,7 @@ class Task(L.LightningModule):
         self.recipe, self.model = recipe, model
         self.steps, self.steps_per_epoch = steps, steps_per_epoch
         self.lr = recipe.lr
-        counts = frequencies(model, train)
+        counts = frequencies(recipe, model, train)
         self.losses = nn.ModuleDict(
             {
                 name: losses.build(
@@ -99,7 +100,7 @@ class Task(L.LightningModule):
         assert isinstance(labelled, Batch)
         head = self.model.head
         targets = head.targets(labelled.targets, labelled.ages)
-        photos, targets = self.mixing(labelled.photos, targets, self.global_step)
+        photos, targets = self.mixing(labelled.photos, targets, self._batch(index))
         logits = self._adjusted(head.margin(self.model(photos), targets))
         loss = self._loss(logits, targets)
         self.train_loss.update(loss.detach().expand(len(labelled.photos)))
@@ -107,6 +108,10 @@ class Task(L.LightningModule):
         if isinstance(pair, Pair):
             loss = loss + self._consistency(pair) * self._share(len(pair.plain))
         return loss
+
+    def _batch(self, index: int) -> int:
+        """Batches since the start of the training; steps would be the same for all that one step accumulates."""
+        return self.current_epoch * int(self.trainer.num_training_batches) + index
 
     def _share(self, photos: int) -> float | Tensor:
         """What a mean over this process's ``photos`` counts for when the gradients of all processes are averaged."""
@@ -165,10 +170,12 @@ class Task(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Score the whole validation set from its counts: a mean of batch scores would be another number."""
         matrix = self.confusion.compute().cpu().numpy()
+        loss = float(self.val_loss.compute())
         scores = {
-            "val/macro_f1": float(metrics.macro_f1(matrix)),
+            # Answers that are no numbers count as the first class, which must not win.
+            "val/macro_f1": float(metrics.macro_f1(matrix)) if math.isfinite(loss) else 0.0,
             "val/accuracy": float(metrics.accuracy(matrix)),
-            "val/loss": float(self.val_loss.compute()),
+            "val/loss": loss,
             "train/loss": float(self.train_loss.compute()),
             "train/lr": max(group["lr"] for group in self.trainer.optimizers[0].param_groups),
         }
@@ -193,8 +200,9 @@ class Task(L.LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def frequencies(model: Classifier, side: Side) -> Named:
-    """How often an epoch of ``side`` shows each class of each output: name -> (its classes,)."""
+def frequencies(recipe: recipes.Recipe, model: Classifier, side: Side) -> Named:
+    """How often an epoch of ``side`` shows each class of each output, drawn as it is: name -> (its classes,)."""
     targets = model.head.targets(torch.tensor(side.targets), torch.tensor(side.ages))
-    repeats = torch.tensor(side.repeats).float()
-    return {name: (rows * repeats[:, None]).sum(0) for name, rows in targets.items()}
+    chances = sampler_weights(recipe.sampler, side.targets, side.repeats)
+    shown = torch.tensor(side.repeats if chances is None else chances * side.repeats.sum()).float()
+    return {name: (rows * shown[:, None]).sum(0) for name, rows in targets.items()}

@@ -27,6 +27,7 @@ _LAYOUT: Final = (
     "an extra data set is a folder with train/ in the contest's layout (train.csv and images/), "
     "unlabelled/ with photos, or both"
 )
+_TABLES: Final = ("train.csv", "people.csv")
 _NOBODY: Final = pd.DataFrame(columns=[*raw.COLUMNS, "source"], dtype=str).astype(
     dict.fromkeys(("mask", "gender", "age"), "int64")
 )
@@ -127,9 +128,12 @@ def read(
     Raises
     ------
     UserError
-        If the layout or a label fix contradicts itself, or ``people.csv`` names somebody who is not there.
+        If the layout or a label fix contradicts itself, a table lies where none is read, or ``people.csv`` names
+        somebody who is not there.
     """
     folder = roots.folder(name)
+    if name != SYNTHESISED:
+        _no_other_tables(folder)
     notes: raw.Notes = []
     labels = _NOBODY.drop(columns="source")
     if (folder / "train").is_dir():
@@ -178,6 +182,18 @@ def joined(sets: Sequence[DataSet]) -> Joined:
     )
 
 
+def _no_other_tables(folder: Path) -> None:
+    """Refuse a CSV file that would be passed over: it may be the one that tells who is whom."""
+    for place, known in ((folder, ()), (folder / "train", _TABLES)):
+        for entry in raw.visible(folder, place, []) if place.is_dir() else ():
+            if Path(entry.name).suffix.lower() == ".csv" and entry.name not in known:
+                wanted = " and ".join(f"train/{name}" for name in _TABLES)
+                raise UserError(
+                    f"{entry.path}: nothing reads this table; {wanted} are the tables of an extra data set: "
+                    "rename it, or move it there or away"
+                )
+
+
 def _sources(name: str, path: Path, folders: Collection[str], people: Collection[str]) -> dict[str, str]:
     """Folder -> the person of the main data set whom it shows."""
     if not path.exists():
@@ -187,6 +203,7 @@ def _sources(name: str, path: Path, folders: Collection[str], people: Collection
     )
     frame = tables.text(path, remedy)
     tables.require(path, frame, ("folder", "source"), remedy)
+    bare = {person.lstrip("0"): person for person in sorted(people)}
     sources: dict[str, str] = {}
     for line, folder, source in zip(frame.index, frame["folder"], frame["source"], strict=True):
         where = f"{path}: line {line}"
@@ -195,6 +212,13 @@ def _sources(name: str, path: Path, folders: Collection[str], people: Collection
         if folder in sources:
             raise UserError(f"{where}: folder {folder!r} stands there already; delete one row")
         if name == SYNTHESISED and source not in people:
+            # A spreadsheet drops leading zeros, and this person would train the fold that validates them.
+            if source and (twin := bare.get(source.lstrip("0"))) is not None:
+                raise UserError(
+                    f"{where}: the main data set has no person {source!r}, but {twin!r}: correct the id in data.faces' "
+                    "faces.csv (or train.csv), as that keeps a person out of the fold that validates on them; "
+                    "somebody else needs another id there, or none"
+                )
             # Faces of another data set than the main one: equal bytes still tell who is the same person.
             source = ""
         # A source that matches nobody would let a person train the fold that validates on them.
@@ -213,6 +237,8 @@ def _any(root: Path, folder: Path, notes: raw.Notes) -> Iterator[str]:
         place = path.relative_to(root).as_posix()
         if entry.is_dir() and not entry.is_symlink():
             yield from _any(root, path, notes)
+        elif entry.is_dir():
+            notes.append((place, "ignored: a link to a folder; put the photos themselves here"))
         elif entry.is_file() and path.suffix.lower() in raw.EXTENSIONS:
             yield place
         else:

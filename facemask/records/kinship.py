@@ -17,6 +17,27 @@ from facemask.records import folds
 NOBODYS: Final = -2
 
 
+def same(rows: pd.DataFrame) -> dict[str, str]:
+    """Tell who of one data set is whom: people with a photo of equal bytes are one, under the first one's name.
+
+    Parameters
+    ----------
+    rows
+        person, sha256, status. Unreadable files show nobody.
+
+    Returns
+    -------
+    dict
+        Person -> the name of that person that comes first in ``rows``.
+    """
+    one: dict[str, str] = {}
+    whole = rows[rows["status"] == "ok"]
+    for person, content in zip(whole["person"], whole["sha256"], strict=True):
+        _join(one, person, f"//{content}")
+    names: dict[str, str] = {}
+    return {person: names.setdefault(_first(one, person), person) for person in rows["person"].unique()}
+
+
 def assign(main: pd.DataFrame, extra: pd.DataFrame, taken: Iterable[str]) -> pd.DataFrame:
     """Give the photos of extra data sets the fold of their person, and tell copies.
 

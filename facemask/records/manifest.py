@@ -82,8 +82,9 @@ def train(
     """Give each labelled photo its classes, split, fold and repeats; those of extra data sets come last.
 
     Split, fold and ``class`` come from official bands; only ``target``, and through it the balance, from
-    ``bands``. A person with several folders has the stratum of the first. People are dealt to folds without regard
-    to extra data sets, whose photos then follow (see :func:`facemask.records.kinship.assign`) as split ``extra``.
+    ``bands``. A person with several folders has the stratum of the first, as have people with a photo in common.
+    People are dealt to folds without regard to extra data sets, whose photos then follow (see
+    :func:`facemask.records.kinship.assign`) as split ``extra``.
 
     Parameters
     ----------
@@ -96,9 +97,10 @@ def train(
         If there are fewer people than folds.
     """
     rows = _classified(joined, bands)
-    people = rows.drop_duplicates("person")
+    who = rows["person"].map(kinship.same(rows))
+    people = rows[rows["person"] == who].drop_duplicates("person")
     strata = dict(zip(people["person"], people["stratum"].to_list(), strict=True))
-    fold = rows["person"].map(folds.assign(strata, folds=cfg.folds, holdout=cfg.holdout, seed=seed))
+    fold = who.map(folds.assign(strata, folds=cfg.folds, holdout=cfg.holdout, seed=seed))
     rows = rows.assign(fold=fold, split=np.where(fold == folds.HOLDOUT, "holdout", "train"), copy=False)
     if len(extra):
         taken = listed.loc[listed["status"] == "ok", "sha256"]
@@ -174,9 +176,11 @@ def counts(rows: pd.DataFrame, eval_photos: int, unlabelled: int, left_out: int)
     rows = rows[rows["split"] != EXTRA]
     people = rows.drop_duplicates("person")
     held = people["split"] == "holdout"
+    same = kinship.same(rows)
     return {
         "people": _per_fold(people),
         "photos": _per_fold(rows),
+        "people_under_two_names": sum(name != person for person, name in same.items()),
         "unreadable": int((rows["status"] != "ok").sum()),
         "eval_photos": eval_photos,
         "strata": {

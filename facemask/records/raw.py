@@ -16,6 +16,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,6 +119,10 @@ def _people(root: Path, remedy: str) -> pd.DataFrame:
         if not re.fullmatch("[0-9]{1,3}", row["age"]) or int(row["age"]) > MAX_AGE:
             wanted = f"a whole number of years from 0 to {MAX_AGE}"
             raise UserError(f"{where}: age {row['age']!r} is not {wanted}; correct the row")
+        if not plain(row["path"]):
+            raise UserError(
+                f"{where}: path {row['path']!r} has control characters; rename the folder and correct the row"
+            )
         name = _FOLDER.fullmatch(row["path"])
         if name is None:
             wanted = "<id>_<gender>_<race>_<age>"
@@ -195,6 +200,10 @@ def _eval(root: Path, notes: Notes) -> list[tuple[str, str]]:
     frame = tables.text(path, remedy)
     tables.require(path, frame, ("ImageID",), "a column ImageID with the file names of eval/images is wanted")
     names = frame["ImageID"]
+    for line, name in names[~names.map(plain).astype(bool)].items():
+        raise UserError(
+            f"{path}: line {line}: ImageID {name!r} has control characters; rename the file and correct the row"
+        )
     for line, name in names[names.duplicated()].items():
         raise UserError(f"{path}: line {line}: ImageID {name!r} occurs twice; delete one row")
     if not images.is_dir():
@@ -210,15 +219,36 @@ def _eval(root: Path, notes: Notes) -> list[tuple[str, str]]:
 
 
 def visible(root: Path, folder: Path, notes: Notes) -> Iterator[os.DirEntry[str]]:
-    """Entries of a folder by name; what file managers leave behind is noted and passed over."""
-    with os.scandir(folder) as entries:
-        ordered = sorted(entries, key=lambda entry: entry.name)
+    """Entries of a folder by name; what file managers leave behind is noted and passed over.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be listed, or a name in it would not survive in a table.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            ordered = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot be listed ({error.strerror or error}); make it readable, or move it away"
+        ) from None
     for entry in ordered:
         if entry.name.startswith(".") or entry.name.lower() in {"thumbs.db", "desktop.ini", "__macosx"}:
             place = Path(entry.path).relative_to(root).as_posix()
-            notes.append((place, "ignored: left behind by a file manager"))
+            shown = place if plain(place) else repr(place)[1:-1]
+            notes.append((shown, "ignored: left behind by a file manager"))
+        elif not plain(entry.name):
+            wrong = "has control characters or is not UTF-8"
+            raise UserError(f"{folder}: the name {entry.name!r} {wrong}; rename it")
         else:
             yield entry
+
+
+def plain(text: str) -> bool:
+    """Tell whether a name can stand in a table: no control characters, no bytes that are not UTF-8."""
+    # Python reads such bytes of a file name as surrogates.
+    return not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text)
 
 
 def _first(items: Iterable[str]) -> str:

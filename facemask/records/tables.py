@@ -130,7 +130,7 @@ def text(path: Path, remedy: str) -> pd.DataFrame:
     Raises
     ------
     UserError
-        If the file is missing, is not UTF-8 or is not a CSV table; names file, line and ``remedy``.
+        If the file is missing, cannot be read, is not UTF-8 or is not a CSV table; names file, line and ``remedy``.
     """
     lines: list[int] = []
     rows: list[list[str]] = []
@@ -150,6 +150,10 @@ def text(path: Path, remedy: str) -> pd.DataFrame:
         raise UserError(f"{path}: no such file; {remedy}") from None
     except (IsADirectoryError, NotADirectoryError):
         raise UserError(f"{path}: not a file; {remedy}") from None
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror or error}); make it readable; {remedy}"
+        ) from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: not a CSV table in UTF-8 ({error}); {remedy}") from None
     twice = [name for place, name in enumerate(header) if name in header[:place]]
@@ -228,9 +232,16 @@ def write(path: Path, frame: pd.DataFrame, schema: Schema) -> None:
             raise ValueError(f"{path}: column {name} ({frame[name].dtype}) is not all {kind.__name__}")
     if schema.key is not None and frame[schema.key].duplicated().any():
         raise ValueError(f"{path}: {schema.key} is not unique")
+    # The writer leaves a lone carriage return bare, and a reader takes that for the end of a line.
+    bare = any("\r" in value for name, kind in schema.columns.items() if kind is str for value in frame[name])
     with files.replacing(path) as temporary:
         frame[list(schema.columns)].to_csv(
-            temporary, index=False, float_format="%.6g", lineterminator="\n", encoding="utf-8"
+            temporary,
+            index=False,
+            float_format="%.6g",
+            lineterminator="\n",
+            encoding="utf-8",
+            quoting=csv.QUOTE_NONNUMERIC if bare else csv.QUOTE_MINIMAL,
         )
 
 

@@ -20,6 +20,8 @@ from facemask.errors import UserError
 from facemask.records import classes, raw, tables
 
 UNKNOWN_RACE: Final = "unknown"
+# What the usual file systems take, in bytes.
+_LONGEST: Final = 255
 _NEEDED: Final = ("path", "gender", "age")
 _OPTIONAL: Final = ("id", "race")
 _LAYOUT: Final = (
@@ -127,24 +129,41 @@ def _listed(root: Path, path: Path) -> tuple[Face, ...]:
         # A name made of the path stays when rows are added or moved.
         own = source or "face-" + hashlib.sha256(photo.encode()).hexdigest()[:12]
         age = int(row["age"])
-        faces.append(Face(photo, names.fresh(own), source, row["gender"], race or UNKNOWN_RACE, age))
+        face = Face(photo, names.fresh(own), source, row["gender"], race or UNKNOWN_RACE, age)
+        if (length := len(face.folder.encode())) > _LONGEST:
+            raise UserError(
+                f"{where}: id and race make a folder's name of {length} bytes, more than {_LONGEST}; shorten them"
+            )
+        faces.append(face)
     return tuple(faces)
 
 
 def _photo(root: Path, named: str, where: str) -> str:
     """Path of the row's photo below ``root``, which must be there."""
+    if not raw.plain(named):
+        raise UserError(
+            f"{where}: path {named!r} has control characters; rename the photo and correct the row"
+        )
     inside = PurePosixPath(named.replace("\\", "/"))
     if not named or inside.is_absolute() or ".." in inside.parts:
         raise UserError(f"{where}: path {named!r} does not lie below {root}; copy the photo there")
-    if not (root / inside).is_file():
+    try:
+        there = (root / inside).is_file()
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(
+            f"{where}: photo {named!r} cannot be looked for ({reason}); correct the row, or make it readable"
+        ) from None
+    if not there:
         raise UserError(f"{where}: photo {named!r}: no such file in {root}; add it or delete the row")
     return inside.as_posix()
 
 
 def _name(value: str, column: str, where: str) -> str:
-    if re.search(r"[_/\\]", value) or value != value.strip() or value.startswith("."):
+    if re.search(r"[_/\\]", value) or value != value.strip() or value.startswith(".") or not raw.plain(value):
         wanted = (
-            "a name without '_', '/', '\\', a leading dot and outer blanks, as folders are named after it"
+            "a name without '_', '/', '\\', control characters, a leading dot and outer blanks, "
+            "as folders are named after it"
         )
         raise UserError(f"{where}: {column} {value!r} is not {wanted}; correct the row")
     return value

@@ -71,7 +71,7 @@ def _table(metrics: Path) -> Table:
     level = evaluated.get("confidence")
     table = Table(box=box.SIMPLE_HEAD, title="Scores on the official age bands", title_justify="left")
     if level and _has_limits(columns):
-        table.caption = f"a-b: {level:.0%} interval, bootstrap over people"
+        table.caption = f"a-b: {100 * level:g}% interval, bootstrap over people"
         table.caption_justify = "left"
     table.add_column("", overflow="fold")
     for name, scores in columns.items():

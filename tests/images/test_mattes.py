@@ -22,8 +22,10 @@ GRABCUT = params.GrabCut(kind="grabcut", iterations=2, height=96)
 ALONE, PAIR = (functools.partial(crew.processes, workers=workers) for workers in (1, 2))
 
 
-def rembg(model: str, path: str | None = None) -> params.Rembg:
-    return params.Rembg(kind="rembg", model=model, path=path)
+def rembg(model: str, path: str | None = None, sha256: str | None = None) -> params.Rembg:
+    if path is not None and Path(path).is_file():
+        sha256 = sha256 or hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return params.Rembg(kind="rembg", model=model, path=path, sha256=sha256)
 
 
 def portrait(seed: int = 0, size: tuple[int, int] = (256, 192)) -> tuple[np.ndarray, np.ndarray]:
@@ -147,7 +149,9 @@ def test_unknown_models_are_refused_with_the_nearest() -> None:
 
 def test_missing_weights_are_told_within_seconds(offline: Path) -> None:
     start = time.monotonic()
-    with pytest.raises(UserError, match=r"no network.*fetch u2net\.onnx.*put it at .*weights/u2net\.onnx"):
+    with pytest.raises(
+        UserError, match=r"no network.*fetch u2net\.onnx.*put it at .*weights/models/u2net/u2net\.onnx"
+    ):
         mattes.build(rembg("u2net"))
     assert time.monotonic() - start < 10
     assert not offline.exists()
@@ -164,11 +168,13 @@ def test_a_download_that_fails_half_way_is_one_clear_line(
 def test_custom_models_want_a_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="name it here"):
         mattes.build(rembg("u2net_custom"))
-    with pytest.raises(UserError, match="no such file"):
-        mattes.build(rembg("u2net_custom", str(tmp_path / "absent.onnx")))
-    with pytest.raises(UserError, match="set path to null"):
+    with pytest.raises(UserError, match=r"matting\.path: no file .*absent\.onnx; put the ONNX file there"):
+        mattes.build(rembg("u2net_custom", str(tmp_path / "absent.onnx"), "0" * 64))
+    with pytest.raises(UserError, match="set path and sha256 to null"):
         mattes.build(rembg("u2net", "somewhere.onnx"))
     (tmp_path / "broken.onnx").write_bytes(b"no network")
+    with pytest.raises(UserError, match=r"matting\.sha256: .*broken\.onnx has "):
+        mattes.build(rembg("u2net_custom", str(tmp_path / "broken.onnx"), "0" * 64))
     matting = mattes.build(rembg("u2net_custom", str(tmp_path / "broken.onnx")))
     with pytest.raises(UserError, match=r"broken\.onnx: onnxruntime cannot run it as this model"):
         matting.matte(np.zeros((8, 8, 3), dtype=np.uint8))
@@ -194,6 +200,19 @@ def test_a_network_of_another_kind_is_one_clear_line(shared: Path) -> None:
     )
     with pytest.raises(UserError, match=r"yunet_2023mar\.onnx: onnxruntime cannot run it as this model"):
         matting.matte(portrait()[0])
+
+
+@pytest.mark.parametrize("place", [".u2net/u2netp.onnx", ".rembg/models/u2netp/u2netp.onnx"])
+def test_weights_below_the_user_s_home_are_those_that_run(
+    place: str, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("U2NET_HOME", "REMBG_HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(requests, "head", lambda *_, **__: pytest.fail("asked the network"))
+    (tmp_path / place).parent.mkdir(parents=True)
+    (tmp_path / place).write_bytes((shared / "models" / "portrait_selfie_320_b1.onnx").read_bytes())
+    assert mattes.build(rembg("u2netp")).matte(portrait()[0]) is not None
 
 
 def test_a_named_model_in_its_place_needs_no_network(shared: Path, offline: Path) -> None:

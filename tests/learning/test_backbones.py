@@ -55,6 +55,19 @@ def test_refused_option_is_named():
         backbones.build(config(colour_of_the_sea="blue"), (32, 32))
 
 
+@pytest.mark.parametrize(
+    "option", ["pretrained", "checkpoint_path", "pretrained_cfg_overlay", "features_only"]
+)
+def test_options_leave_weights_and_output_alone(option):
+    with pytest.raises(ValueError, match=f"options: {option} is not for options"):
+        config(**{option: True})
+
+
+def test_an_option_s_wrong_value_is_told():
+    with pytest.raises(UserError, match=r"timm cannot make test_resnet with .*nope"):
+        backbones.build(config("test_resnet", act_layer="nope"), (32, 32))
+
+
 def test_a_size_that_the_network_cannot_take_is_told():
     with pytest.raises(UserError, match=r"train\.image\.size: \[32, 24\].*patch size"):
         backbones.features(backbones.build(config("test_vit"), (32, 24)), (32, 24))

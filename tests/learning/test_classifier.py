@@ -96,7 +96,7 @@ def test_every_branch_starts_and_learns_on_its_own(toy_params):
 @pytest.mark.usefixtures("small")
 def test_bytes_are_normalised_by_the_recipe_and_stay_channels_last(toy_params):
     """A convolution in that layout would otherwise turn every batch around."""
-    cfg = recipe(toy_params, SHARED)
+    cfg = recipe(toy_params, SHARED).model_copy(update={"channels_last": True})
     model = Classifier(cfg)
     given = photos()
     model(given)
@@ -104,6 +104,15 @@ def test_bytes_are_normalised_by_the_recipe_and_stay_channels_last(toy_params):
     assert seen.is_contiguous(memory_format=torch.channels_last)
     expected = (given.double() / 255 - torch.tensor(cfg.image.mean)) / torch.tensor(cfg.image.std)
     torch.testing.assert_close(seen.permute(0, 2, 3, 1).double(), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.usefixtures("small")
+def test_photos_take_the_other_layout_where_it_is_wanted(toy_params):
+    """Networks keep the layout of what they are given, whatever that of their weights."""
+    cfg = recipe(toy_params, SHARED).model_copy(update={"channels_last": False})
+    model = Classifier(cfg)
+    model(photos())
+    assert model.backbones["all"].seen[-1].is_contiguous()
 
 
 def test_floats_mean_the_same_as_bytes_and_are_left_alone(toy_params):

@@ -18,11 +18,12 @@ from dvc.repo import Repo
 from facemask import launch, loading, params, recipes
 from facemask.errors import UserError
 from facemask.inference.predict import predict
-from facemask.learning import rates
+from facemask.learning import mixing, rates
 from facemask.learning.batches import Side
-from facemask.learning.fit import Fitted
+from facemask.learning.classifier import Classifier
+from facemask.learning.fit import Fitted, Share, loaders, synced
 from facemask.learning.fit import fit as fit_or_none
-from facemask.learning.task import Task
+from facemask.learning.task import Task, frequencies
 from facemask.scoring import metrics
 
 PLAIN = [params.Identity(kind="identity")]
@@ -97,6 +98,86 @@ def test_a_fold_learns_what_can_be_learnt(repo, toy_yaml, average):
     assert fitted.macro_f1 > 0.9
     table = predict([fitted.model], [val.pixels], PLAIN, "probabilities")
     assert metrics.score(table, val.labels)["macro_f1"] == pytest.approx(fitted.macro_f1, abs=1e-6)
+
+
+def test_a_training_that_diverges_is_told(repo, toy_yaml):
+    cfg = recipe(toy_yaml, epochs=2, lr=1e30)
+    with pytest.raises(UserError, match=r"the training diverged.*lower train\.lr"):
+        fit(cfg, side(32, 0), side(16, 1), seed=0, live=repo / "live")
+
+
+def test_an_epoch_without_finite_answers_never_wins(repo, toy_yaml, monkeypatch):
+    """Answers that are no numbers are all the first class, here the right guess."""
+    whole = Task.validation_step
+
+    def broken(task: Task, batch: object, index: int) -> None:
+        if task.current_epoch:
+            with torch.no_grad():
+                next(task.model.head.parameters()).fill_(torch.nan)
+        whole(task, batch, index)
+
+    monkeypatch.setattr(Task, "validation_step", broken)
+    first = np.zeros(16, np.int64)
+    val = replace(side(16, 1), labels=first, targets=first)
+    fitted = fit(recipe(toy_yaml, epochs=3, lr=1e-6), side(32, 0), val, seed=0, live=repo / "live")
+    assert fitted.macro_f1 < 0.9
+    assert fitted.epoch == 0
+    assert np.isfinite(predict([fitted.model], [val.pixels], PLAIN, "probabilities")).all()
+
+
+def test_processes_share_batch_statistics_and_keep_activations(toy_yaml):
+    """Layers that normalise and activate in one lose the activation where plain ones take their place."""
+    backbone = toy_yaml["train"]["backbone"] | {"name": "test_efficientnet"}
+    model = Classifier(recipe(toy_yaml, backbone=backbone)).eval()
+    photos = torch.from_numpy(side(4, 0).pixels)
+    before = model.log_table(photos)
+    after = synced(copy.deepcopy(model)).eval()
+    assert any(isinstance(layer, torch.nn.SyncBatchNorm) for layer in after.modules())
+    torch.testing.assert_close(after.log_table(photos), before)
+    assert list(after.state_dict()) == list(model.state_dict())
+
+
+def test_a_share_without_photos_is_refused(toy_yaml):
+    cfg = recipe(toy_yaml, batch_size=8)
+    with pytest.raises(UserError, match=r"train\.batch_size: 8 leaves some of 8 processes without a photo"):
+        loaders(cfg, side(9, 0), None, seed=0, share=Share(0, 8))
+
+
+def test_batches_of_one_step_are_mixed_each_in_its_way(repo, toy_yaml):
+    mixed = {"kind": "mixup", "alpha": 1.0, "p": 1.0}
+    cfg = recipe(toy_yaml, epochs=2, batch_size=8, accumulate=2, mixing=mixed)
+    steps = []
+    draw = mixing.Mixup.__call__
+
+    def spy(self: mixing.Mixup, photos: torch.Tensor, targets: dict, step: int) -> object:
+        steps.append(step)
+        return draw(self, photos, targets, step)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mixing.Mixup, "__call__", spy)
+        fit(cfg, side(32, 0), side(8, 1), seed=0, live=repo / "live")
+    assert steps == list(range(8))
+
+
+def test_frequencies_are_those_of_what_the_sampler_draws(toy_yaml):
+    head = {"kind": "joint", "dropout": DROPOUT}
+    rare = side(40, 0)
+    rare = replace(rare, repeats=np.where(rare.targets == 5, 1, 3))
+    shuffled = recipe(toy_yaml, head=head)
+    weighted = recipe(toy_yaml, sampler={"kind": "weighted", "power": 1.0})
+    (plain,) = frequencies(shuffled, Classifier(shuffled), rare).values()
+    (even,) = frequencies(weighted, Classifier(weighted), rare).values()
+    assert plain[[0, 5, 10, 15]].tolist() == [30, 10, 30, 30]
+    torch.testing.assert_close(even[[0, 5, 10, 15]], torch.full((4,), 25.0))
+
+
+def test_fine_ages_are_folded_back_to_the_trainer_s_bands(toy_yaml):
+    head = {"kind": "three", "dropout": DROPOUT, "backbones": "one", "age": BINS}
+    recipe(copy.deepcopy(toy_yaml), head=head, young_cut=30, age_cut=60)
+    with pytest.raises(
+        UserError, match=r"head\.age\.cuts \[30, 60\] differ from young_cut and age_cut \(30, 58\)"
+    ):
+        recipe(toy_yaml, head=head, young_cut=30, age_cut=58)
 
 
 def test_the_epoch_kept_is_the_best_of_those_logged(repo, toy_yaml):
@@ -334,3 +415,20 @@ def test_the_finder_suggests_a_rate_at_which_the_loss_falls(repo, toy_yaml):
     assert all(a < b for a, b in itertools.pairwise(found.rates))
     assert found.rates[0] < found.suggestion < found.rates[int(np.argmin(found.losses))]
     assert min(found.losses) < 0.9 * found.losses[0]
+
+
+def test_a_frozen_backbone_is_frozen_when_the_rate_is_looked_for(repo, toy_yaml, monkeypatch):
+    seen = []
+
+    def look(task: Task, optimizer: object) -> None:
+        seen.append(any(weight.grad is not None for weight in task.model.backbones.parameters()))
+
+    monkeypatch.setattr(Task, "on_before_optimizer_step", look)
+    rates.find(recipe(toy_yaml, freeze={"kind": "head_only"}), side(32, 0), None, seed=0, steps=25)
+    assert seen
+    assert not any(seen)
+
+
+def test_too_few_steps_to_find_a_rate_are_told(toy_yaml):
+    with pytest.raises(UserError, match="19 steps are too few"):
+        rates.find(recipe(toy_yaml), side(32, 0), None, seed=0, steps=19)

@@ -209,12 +209,26 @@ def test_the_reverse_of_soft_targets_is_cross_entropy_with_sides_changed(logits,
 
 # -------------------------------------------------------------------------------------------------- multilabel
 def test_multilabel_is_torchs(logits, soft):
-    for weights in (None, CLASS_WEIGHTS):
-        ours = losses.MultilabelSoftMargin(weights)(logits, soft)
-        torch.testing.assert_close(
-            ours, torch.nn.MultiLabelSoftMarginLoss(weight=weights, reduction="mean")(logits, soft)
-        )
+    ours = losses.MultilabelSoftMargin()(logits, soft)
+    torch.testing.assert_close(ours, torch.nn.MultiLabelSoftMarginLoss()(logits, soft))
     assert losses.MultilabelSoftMargin()(torch.tensor([[300.0, -300.0]]), torch.tensor([[1.0, 0.0]])) == 0
+
+
+def test_multilabel_weights_favour_the_label_and_not_its_absence(logits, labels):
+    """A weight on both would leave a rare label as rare as it was."""
+    for k, weight in enumerate(CLASS_WEIGHTS):
+        plain, weighted = (
+            losses.MultilabelSoftMargin(weights)(logits, hard(labels)) for weights in (None, one(k, weight))
+        )
+        has = (labels == k).double()
+        more = (has * -functional.logsigmoid(logits[:, k])).sum() * (weight - 1) / logits.numel()
+        torch.testing.assert_close(weighted - plain, more)
+
+
+def one(k: int, weight: Tensor) -> Tensor:
+    weights = torch.ones(CLASSES).double()
+    weights[k] = weight
+    return weights
 
 
 # ---------------------------------------------------------------------------------------------------------- CORN

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 
 from facemask.errors import UserError
 from facemask.records import extra, fixes
@@ -104,10 +107,17 @@ def test_photos_without_labels_are_found_at_any_depth(where: Roots) -> None:
     for name in ("b.JPG", "2024/a.png", "2024/may/c.jpeg", ".hidden.jpg", "2024/notes.txt"):
         (folder / name).write_bytes(b"")
     (folder / "again").symlink_to(folder)
+    (folder / "gone").symlink_to(folder / "nowhere")
     held = read(where, "walks")
     start = "extra/walks/unlabelled/"
     assert held.unlabelled == (f"{start}2024/a.png", f"{start}2024/may/c.jpeg", f"{start}b.JPG")
-    assert set(held.notes["photo"]) == {f"{start}.hidden.jpg", f"{start}2024/notes.txt", f"{start}again"}
+    other = "ignored: not a photo (.jpg, .jpeg, .png)"
+    assert dict(zip(held.notes["photo"], held.notes["reason"], strict=True)) == {
+        f"{start}.hidden.jpg": "ignored: left behind by a file manager",
+        f"{start}2024/notes.txt": other,
+        f"{start}again": "ignored: a link to a folder; put the photos themselves here",
+        f"{start}gone": other,
+    }
     assert held.labels.empty
     assert held.counts()["unlabelled"] == 3
 
@@ -143,6 +153,66 @@ def test_synthesised_people_may_come_from_elsewhere(where: Roots, more: Path) ->
     (where.synthetic / "train" / "people.csv").write_text(f"folder,source\n{FIRST},0777\n")
     assert set(read(where, "synthesise", people=("0777",)).labels["source"]) == {"0777", ""}
     assert set(read(where, "synthesise", people=("0999",)).labels["source"]) == {""}
+
+
+@pytest.mark.parametrize(("source", "main"), [("1", "000001"), ("0012", "12"), ("0", "000")])
+def test_an_id_without_its_leading_zeros_is_nobody_by_accident(
+    where: Roots, more: Path, source: str, main: str
+) -> None:
+    shutil.copytree(more / "train", where.synthetic / "train", dirs_exist_ok=True)
+    people = where.synthetic / "train" / "people.csv"
+    people.write_text(f"folder,source\n{FIRST},{source}\n")
+    with pytest.raises(UserError, match=rf"line 2: .* no person '{source}', but '{main}': .* faces\.csv"):
+        read(where, "synthesise", people=(main, "0999"))
+    assert set(read(where, "synthesise", people=(main, source)).labels["source"]) == {source, ""}
+    people.write_text(f"folder,source\n{FIRST},\n")
+    assert set(read(where, "synthesise", people=(main,)).labels["source"]) == {""}
+
+
+@pytest.mark.parametrize(
+    "name", ["people.csv", "People.CSV", "train/People.csv", "train/people.CSV", "train/persons.csv"]
+)
+def test_a_table_that_nothing_reads_is_refused(where: Roots, more: Path, name: str) -> None:
+    (more / name).write_text(f"folder,source\n{FIRST},0777\n")
+    with pytest.raises(UserError, match=rf"more/{name}: nothing reads .* train/people\.csv are the tables"):
+        read(where, people=("0777",))
+
+
+def test_tables_that_stages_and_file_managers_leave_are_no_mistake(where: Roots, more: Path) -> None:
+    shutil.copytree(more / "train", where.synthetic / "train", dirs_exist_ok=True)
+    (where.synthetic / "skipped.csv").write_text("photo,reason\n")
+    assert len(read(where, "synthesise").labels) == 14
+    (more / "train" / "._people.csv").write_bytes(b"")
+    assert len(read(where).labels) == 14
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9.jpg", b"a\rb.jpg"])
+def test_names_that_no_table_holds_are_refused(where: Roots, name: bytes) -> None:
+    folder = where.extra / "walks" / "unlabelled" / "2024"
+    folder.mkdir(parents=True)
+    (folder / os.fsdecode(name)).write_bytes(b"")
+    with pytest.raises(UserError, match="walks/unlabelled/2024: the name '.*' has .*; rename it"):
+        read(where, "walks")
+
+
+def test_dvc_keeps_a_data_set_and_git_only_its_page(
+    repository: Path,
+    start_project: Callable[[str, str], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    start_project("stages: {}\n", (repository / ".gitignore").read_text())
+    photo = tmp_path / "data/extra/walks/unlabelled/a.jpg"
+    photo.parent.mkdir(parents=True)
+    photo.write_bytes(b"a")
+    with Repo(".") as repo:
+        repo.add("data/extra/walks")
+    # Opened anew, as the copy that a queued experiment runs in is: there DVC must come across the page by itself.
+    with Repo(".") as repo:
+        assert [stage.addressing for stage in repo.index.stages] == ["data/extra/walks.dvc"]
+    seen = subprocess.run(["git", "status", "--short", "-uall"], capture_output=True, text=True, check=True)
+    assert seen.stdout == "?? data/extra/walks.dvc\n"
 
 
 def fix(name: str, person: str) -> fixes.Fix:

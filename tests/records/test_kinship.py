@@ -117,3 +117,13 @@ def test_nobody_trains_a_fold_that_any_chain_leads_to(
     kept = rows[~rows["copy"]]["sha256"]
     assert kept.is_unique
     assert not set(kept) & ({c for _, c in ours} | set(taken))
+
+
+def test_people_of_one_data_set_with_equal_photos_are_one() -> None:
+    rows = pd.DataFrame(
+        [("b", "x", "ok"), ("a", "x", "ok"), ("a", "y", "ok"), ("c", "y", "ok"), ("d", "z", "ok")],
+        columns=["person", "sha256", "status"],
+    )
+    assert kinship.same(rows) == {"b": "b", "a": "b", "c": "b", "d": "d"}
+    unread = rows.assign(status="unreadable")
+    assert kinship.same(unread) == {name: name for name in "bacd"}

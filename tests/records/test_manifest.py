@@ -128,6 +128,16 @@ def test_unreadable_photos_keep_their_row_and_are_never_seen() -> None:
     assert sum(manifest.class_counts(rows)["official"]) == 27
 
 
+@given(population=people, seed=st.integers(0, 9))
+def test_a_photo_under_two_names_keeps_them_on_one_side(population: list[tuple[int, int]], seed: int) -> None:
+    table = labels(population)
+    twins = table["person"].isin(["000", "005"])
+    table.loc[table["person"] == "005", "sha256"] = table.loc[table["person"] == "000", "sha256"].to_numpy()
+    rows = train(config(NONE), OFFICIAL, table, seed=seed)
+    assert rows.loc[twins.to_numpy(), "fold"].nunique() == 1
+    assert manifest.counts(rows, 0, 0, 0)["people_under_two_names"] == 1
+
+
 @given(population=people, balance=st.sampled_from(BALANCES), cuts=shifted)
 def test_counts_add_up(
     population: list[tuple[int, int]], balance: dict[str, object], cuts: tuple[int, int]

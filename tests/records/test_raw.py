@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -97,6 +98,44 @@ def test_what_file_managers_leave_behind_is_passed_over_and_noted(root: Path) ->
     assert layout.eval.equals(expected.eval)
     assert layout.notes["photo"].tolist() == sorted(strays)
     assert layout.notes["reason"].str.startswith("ignored").all()
+
+
+def test_names_that_no_table_holds_are_escaped_where_they_are_only_noted(root: Path) -> None:
+    for name in (b"._caf\xe9.jpg", b"._a\rb.jpg", "._été.jpg".encode()):
+        (root / "eval/images" / os.fsdecode(name)).write_bytes(b"")
+    noted = raw.scan(root).notes["photo"].tolist()
+    assert noted == ["eval/images/._a\\rb.jpg", "eval/images/._caf\\udce9.jpg", "eval/images/._été.jpg"]
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9.jpg", b"a\rb.jpg", b"a\x7f.jpg", b"\xc2\x85.jpg"])
+@pytest.mark.parametrize("folder", ["eval/images", "train/images", f"train/images/{FIRST}"])
+def test_names_that_no_table_holds_are_refused(root: Path, folder: str, name: bytes) -> None:
+    stray = os.fsdecode(name)
+    (root / folder / stray).write_bytes(b"")
+    refused(root, f"{root / folder}: the name {stray!r} has control characters or is not UTF-8; rename it")
+
+
+def test_control_characters_in_the_tables_are_refused(root: Path) -> None:
+    for old, new in (("000001", "00\r1"), ("Asian", "As\x00ian"), ("Asian", "Asian\x1b")):
+        kept = (root / "train/train.csv").read_text()
+        folder = FIRST.replace(old, new)
+        rewrite(
+            root, f"000001,male,Asian,19,{FIRST}", ",".join(f'"{x}"' for x in [*folder.split("_"), folder])
+        )
+        refused(root, "train.csv: line ", f"path {folder!r} has control characters")
+        (root / "train/train.csv").write_text(kept)
+    path = root / "eval/info.csv"
+    with path.open("a", newline="") as file:
+        file.write('"a\rb.jpg",0\n')
+    refused(root, "info.csv: line ", r"ImageID 'a\rb.jpg' has control characters")
+
+
+def test_a_folder_that_may_not_be_listed_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked(folder: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(os, "scandir", locked)
+    refused(root, f"{root / 'train/images'}: cannot be listed (Permission denied)")
 
 
 def test_a_lacking_kind_is_noted_and_the_person_stays(root: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +27,12 @@ TRICKY = [
     'a "quoted", one',
     "Ünïcode",
     " spaced ",
+    "a\rb",
+    "a\r\nb",
+    "\n",
+    "\0",
 ]
-names = st.text(
-    st.characters(codec="utf-8", exclude_characters="\r\0", exclude_categories=("Cs",)), max_size=12
-)
+names = st.text(st.characters(codec="utf-8"), max_size=12)
 
 
 def mattes(photos: list[str]) -> pd.DataFrame:
@@ -104,6 +108,18 @@ def test_a_damaged_table_is_told_by_file_and_line(content: str | bytes, message:
         tables.read(path, tables.MATTES)
     assert str(caught.value).startswith(str(path))
     assert "dvc repro background_removal" in str(caught.value)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ELOOP])
+def test_a_file_that_cannot_be_opened_is_told(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(path: Path, **_: object) -> None:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(Path, "open", locked)
+    with pytest.raises(UserError, match=rf"mattes\.csv: cannot be read \({os.strerror(number)}\).*dvc repro"):
+        tables.read(tmp_path / "mattes.csv", tables.MATTES)
 
 
 @pytest.mark.parametrize("value", ["1.5", "", "one", "1_0", "99999999999999999999"])

@@ -90,6 +90,15 @@ def test_the_contests_layout(contest_folder: Callable[..., Path]) -> None:
         ("a.jpg,male,30,1_2,", "line 3: id '1_2' is not a name"),
         ("a.jpg,male,30,..,", "line 3: id '..' is not a name"),
         ("a.jpg,male,30,1,a/b", "line 3: race 'a/b' is not a name"),
+        ('a.jpg,male,30,"1\r2",', r"line 4: id '1\r2' is not a name"),
+        ("a.jpg,male,30,1\0,", r"line 3: id '1\x00' is not a name"),
+        ("a.jpg,male,30,1,a\0b", r"line 3: race 'a\x00b' is not a name"),
+        ("a\0.jpg,male,30,,", r"line 3: path 'a\x00.jpg' has control characters"),
+        (f"{'a' * 300}.jpg,male,30,,", "cannot be looked for (File name too long); correct the row"),
+        (
+            f"a.jpg,male,30,{'é' * 120},",
+            "line 3: id and race make a folder's name of 256 bytes, more than 255",
+        ),
         ("a.jpg,male,30", "line 3: 3 fields, but the header has 5"),
     ],
 )

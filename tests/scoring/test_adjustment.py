@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from facemask.scoring import adjustment, metrics
 
@@ -40,6 +41,15 @@ def test_certain_rows_stay_certain():
     sure = np.eye(18)[[0, 5]]
     for tau in (-2.0, 3.0):
         np.testing.assert_allclose(adjustment.adjusted(sure, PRIOR, tau), sure)
+
+
+@pytest.mark.parametrize("tau", [-10.0, 10.0])
+def test_the_strongest_adjustment_still_gives_probabilities(tau):
+    """The largest taus that params.yaml accepts, for a class that is one in a million."""
+    prior = np.array([1e-6, *[(1 - 1e-6) / 17] * 17])
+    rows = adjustment.adjusted(TABLE, prior, tau)
+    assert np.isfinite(rows).all()
+    np.testing.assert_allclose(rows.sum(1), 1)
 
 
 def test_the_best_tau_is_the_best_and_of_equals_the_mildest():

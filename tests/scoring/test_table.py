@@ -74,6 +74,14 @@ def test_no_intervals_no_word_of_them(tmp_path, plain):
     assert line(text, "accuracy").split()[-1] == "0.500"
 
 
+@pytest.mark.parametrize(
+    ("level", "told"), [(0.975, "97.5%"), (0.995, "99.5%"), (0.57, "57%"), (0.95, "95%")]
+)
+def test_the_coverage_is_not_rounded(tmp_path, plain, level, told):
+    write(tmp_path, "evaluate.json", {"confidence": level, "oof": scores(0.5)})
+    assert line(table.render(tmp_path), "interval").startswith(f"a-b: {told} interval")
+
+
 @pytest.mark.parametrize("content", [None, "{", "[]", "{}"], ids=["missing", "cut off", "a list", "empty"])
 def test_what_is_no_evaluation_is_told(tmp_path, content):
     if content is not None:
