@@ -21,7 +21,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import dvc.api
 import numpy as np
@@ -37,7 +37,27 @@ from facemask.scoring import intervals, metrics
 HERE = Path(__file__).resolve().parents[1]
 BASE = "base"
 RESAMPLES = 2000
-Counts = dict[tuple[str, int], npt.NDArray[np.int64]]
+# No answer of a network is surer than this of being wrong: one photo would be all that counts.
+LEAST = 1e-6
+
+
+class Answers(NamedTuple):
+    """An experiment's out-of-fold answers, by person.
+
+    Attributes
+    ----------
+    counts
+        (people, 18, 18) confusion counts.
+    losses
+        (people, 2): sum of the photos' log losses, and how many photos.
+    """
+
+    counts: npt.NDArray[np.int64]
+    losses: npt.NDArray[np.float64]
+
+
+Found = dict[tuple[str, int], Answers]
+Shown = dict[str, tuple[float, float, float]]
 
 
 def main() -> None:
@@ -61,10 +81,10 @@ def main() -> None:
         for seed in chosen.seeds:
             for name in (BASE, *names):
                 _run(clone, plan, known.get(name, {"set": {}}), name, seed, chosen.root)
-    counts = _collect(clone)
-    if not counts:
+    found = _collect(clone)
+    if not found:
         sys.exit(f"error: {clone}: no experiment has run yet")
-    text = report(counts, plan)
+    text = report(found, plan)
     with files.replacing(chosen.out) as temporary:
         temporary.write_text(text)
     print(text)
@@ -117,9 +137,9 @@ def _dvc(clone: Path, *arguments: str, show: bool = False) -> str:
     return ended.stdout or ""
 
 
-def _collect(clone: Path) -> Counts:
-    """Confusion counts (people, 18, 18) of every experiment, people in one order."""
-    found: Counts = {}
+def _collect(clone: Path) -> Found:
+    """Answers of every experiment, people in one order."""
+    found: Found = {}
     for label in sorted(_dvc(clone, "exp", "list", "--name-only").split()):
         name, _, seed = label.rpartition("-seed")
         try:
@@ -129,60 +149,85 @@ def _collect(clone: Path) -> Counts:
             continue
         table = pd.read_csv(io.StringIO(text), dtype={"photo": str, "person": str})
         person, _ = pd.factorize(table["person"], sort=True)
-        answered = table[list(classes.columns())].to_numpy().argmax(1)
-        found[name, int(seed)] = metrics.grouped(
-            table["class"].to_numpy(), answered, person, classes.COUNT, groups=int(person.max()) + 1
+        people = int(person.max()) + 1
+        answers, truth = table[list(classes.columns())].to_numpy(), table["class"].to_numpy()
+        lost = -np.log(np.maximum(answers[np.arange(len(truth)), truth], LEAST))
+        sums = [np.bincount(person, weights, minlength=people) for weights in (lost, np.ones(len(truth)))]
+        found[name, int(seed)] = Answers(
+            metrics.grouped(truth, answers.argmax(1), person, classes.COUNT, groups=people), np.stack(sums, 1)
         )
     return found
 
 
-def report(counts: Counts, plan: Mapping[str, Any]) -> str:
-    """Table in Markdown: score, difference to the base and its interval, of each variant with the base's seeds."""
+def report(found: Found, plan: Mapping[str, Any]) -> str:
+    """Table in Markdown: score, differences to the base and their intervals, of each variant with the base's seeds."""
     titles = {variant["name"]: variant["title"] for variant in plan["variants"]}
     rows = []
     for name in titles:
-        seeds = [seed for other, seed in counts if other == name and (BASE, seed) in counts]
+        seeds = [seed for other, seed in found if other == name and (BASE, seed) in found]
         if seeds:
-            rows.append((titles[name], seeds, *compare(counts, name, seeds)))
-    rows.sort(key=lambda row: -row[3])
-    base_seeds = [seed for name, seed in counts if name == BASE]
-    base = float(np.mean([metrics.macro_f1(counts[BASE, seed].sum(0)) for seed in base_seeds]))
-    people = len(counts[BASE, base_seeds[0]])
+            rows.append((titles[name], seeds, compare(found, name, seeds)))
+    rows.sort(key=lambda row: -row[2]["gap"][0])
+    seeds = sorted(seed for name, seed in found if name == BASE)
+    base = compare(found, BASE, seeds)
     lines = [
         HEAD.format(
             date=datetime.date.today().isoformat(),
             hardware=f"{os.cpu_count()} CPU cores ({platform.machine()}), no GPU",
             preset=plan["preset"],
             base=yaml.safe_dump(plan["base"], default_flow_style=True, width=10_000).strip(),
-            people=people,
-            score=f"{base:.3f}",
-            seeds=", ".join(map(str, sorted(base_seeds))),
+            people=len(found[BASE, seeds[0]].counts),
+            score=f"{base['score'][0]:.3f}",
+            loss=f"{base['loss'][0]:.3f}",
+            seeds=", ".join(map(str, seeds)),
         ),
-        "| switched | seeds | macro-F1 | difference | 95 % interval |",
-        "|---|---|---|---|---|",
+        "| switched | seeds | macro-F1 | difference | 95 % interval | log loss, difference | 95 % interval |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for title, seeds, score, gap, low, high in rows:
-        lines.append(f"| {title} | {len(seeds)} | {score:.3f} | {gap:+.3f} | {low:+.3f} to {high:+.3f} |")
+    for title, seeds, shown in rows:
+        parts = [title, str(len(seeds)), f"{shown['score'][0]:.3f}"]
+        for what in ("gap", "loss_gap"):
+            point, low, high = shown[what]
+            parts += [f"{point:+.3f}", f"{low:+.3f} to {high:+.3f}"]
+        lines.append(f"| {' | '.join(parts)} |")
     return "\n".join([*lines, "", plan["notes"].rstrip()]) + "\n"
 
 
-def compare(counts: Counts, name: str, seeds: list[int]) -> tuple[float, float, float, float]:
-    """Mean macro-F1 of ``name``, its difference to the base, and that difference's interval over people."""
+def compare(found: Found, name: str, seeds: list[int]) -> Shown:
+    """Mean over seeds of what ``name`` reaches, and of its difference to the base; each with its interval over people.
+
+    Returns
+    -------
+    dict
+        ``score`` (macro-F1), ``loss`` (log loss, nats a photo), and ``gap`` and ``loss_gap``, their differences: value,
+        low and high.
+    """
+    held = {}
+    for side, of in (("a", BASE), ("b", name)):
+        for seed in seeds:
+            held[f"f1 {side}{seed}"] = found[of, seed].counts.astype(float)
+            held[f"loss {side}{seed}"] = found[of, seed].losses
 
     def statistic(summed: Mapping[str, npt.NDArray[np.float64]]) -> dict[str, npt.NDArray[np.float64]]:
-        score = {
-            side: np.mean([metrics.macro_f1(summed[f"{side}{seed}"]) for seed in seeds], 0) for side in "ab"
+        score, loss = {}, {}
+        for side in "ab":
+            score[side] = np.mean([metrics.macro_f1(summed[f"f1 {side}{seed}"]) for seed in seeds], 0)
+            lost = [summed[f"loss {side}{seed}"] for seed in seeds]
+            loss[side] = np.mean([sums[..., 0] / sums[..., 1] for sums in lost], 0)
+        return {
+            "score": score["b"],
+            "gap": score["b"] - score["a"],
+            "loss": loss["b"],
+            "loss_gap": loss["b"] - loss["a"],
         }
-        return {"score": score["b"], "gap": score["b"] - score["a"]}
 
-    held = {f"a{seed}": counts[BASE, seed] for seed in seeds} | {
-        f"b{seed}": counts[name, seed] for seed in seeds
+    point = statistic({key: table.sum(0)[None] for key, table in held.items()})
+    limits = intervals.bootstrap(held, statistic, resamples=RESAMPLES, confidence=0.95, seed=0)
+    assert limits is not None
+    return {
+        what: (float(value[0]), float(limits[what][0]), float(limits[what][1]))
+        for what, value in point.items()
     }
-    point = statistic({key: table.sum(0)[None].astype(float) for key, table in held.items()})
-    found = intervals.bootstrap(held, statistic, resamples=RESAMPLES, confidence=0.95, seed=0)
-    assert found is not None
-    low, high = found["gap"]
-    return float(point["score"][0]), float(point["gap"][0]), float(low), float(high)
 
 
 HEAD = """\
@@ -190,12 +235,14 @@ HEAD = """\
 
 One technique at a time on top of the preset `{preset}` with `{base}`,
 on real faces in the contest's layout: {people} people, out-of-fold 18-class macro-F1 on the official age bands.
-Written by `python -m benchmarks.ablation` on {date}, {hardware}. The base scores **{score}** (seeds {seeds}).
+Written by `python -m benchmarks.ablation` on {date}, {hardware}.
+The base scores **{score}** (seeds {seeds}), with a log loss of {loss} nats a photo.
 
-The interval is of the difference to the base with the same seed: people are drawn with replacement ({resamples}
-times), both sides scored on the same people. It covers chance in who is in the data; the chance of a training
-(initial weights, order, split) is covered only as far as there are several seeds. An interval that holds 0 shows
-nothing either way.
+Macro-F1 hangs on few photos of rare classes; the log loss, lower being better, takes all photos and the probabilities
+behind the answers. The intervals are of the difference to the base with the same seed: people are drawn with
+replacement ({resamples} times), both sides scored on the same people. They cover chance in who is in the data; the
+chance of a training (initial weights, order, split) is covered only as far as there are several seeds. An interval that
+holds 0 shows nothing either way.
 """.replace("{resamples}", f"{RESAMPLES:,}")
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from facemask.errors import UserError
 from facemask.records import tables
 
 PATHS = {"manifest": "build_manifest", "faces": "face_crop", "mattes": "background_removal"}
+STUDENT = {"kind": "self_training", "source": "eval", "rounds": 1, "threshold": 0.0, "per_class": None}
 
 
 def test_a_fold_scores_its_own_people_and_the_hold_out(prepared, toy_params):
@@ -46,14 +47,15 @@ def test_training_a_fold_again_gives_the_same_bytes(prepared, toy_params):
 
 
 @pytest.mark.slow
-def test_two_processes_train_one_fold_together(prepared, toy_yaml, repository):
+@pytest.mark.parametrize("unlabelled", [{"kind": "none"}, STUDENT], ids=lambda unlabelled: unlabelled["kind"])
+def test_two_processes_train_one_fold_together(unlabelled, prepared, toy_yaml, repository):
     """As one process does with the same batches, though each batch leaves one of them a photo more.
 
     The network has no batch normalisation, which sees half a batch in each process on a CPU, and no dropout, whose
     draws are each process's own.
     """
     train = toy_yaml["train"]
-    train |= {"epochs": 3, "batch_size": 7}
+    train |= {"epochs": 3, "batch_size": 7, "unlabelled": unlabelled}
     train["image"]["size"] = [32, 32]
     train["backbone"]["name"] = "test_vit"
     train["head"]["dropout"] = {"p": 0.0, "samples": 1}
@@ -79,7 +81,7 @@ def test_two_processes_train_one_fold_together(prepared, toy_yaml, repository):
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.count("epoch   3/3") == 1
+    assert ended.stdout.count("epoch   3/3") == (1 if unlabelled["kind"] == "none" else 2)
     one = prepared.fit(loading.parse(toy_yaml, "toy"), seed=toy_yaml["seed"])
     # Every epoch's scores are those of all photos, each counted once.
     for curve in ("val/macro_f1", "val/accuracy", "val/loss", "train/loss"):
