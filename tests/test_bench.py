@@ -212,7 +212,7 @@ def test_the_stages_that_grow_are_those_of_the_pipeline(tmp_path: Path) -> None:
     growth.make(tmp_path / "project")
     lines = growth.commands(tmp_path / "project")
     assert set(growth.STAGES) == set(lines) - {"sample_data", "synthesise", "report"}
-    assert "--root data/photos" in lines["fix_labels"]
+    assert '--root "data/photos"' in lines["fix_labels"]
     assert "--fold 0" in lines["train"]
 
 
@@ -294,11 +294,11 @@ def test_figures_by_stage_are_a_table() -> None:
 @pytest.mark.parametrize("key", list(bench.MEASUREMENTS))
 def test_every_measurement_runs(key: str) -> None:
     found = bench.apart(key, replace(TOY, heights=(96,)) if key == "train_vs_plain_script" else TOY)
-    if found.ratio is None:
+    # Of so few photos the time to start is most, so that a difference of two runs may be anything, or nothing at all.
+    if found.ratio is None and key != "growth_exponent":
         assert found.note.startswith("skipped: ")
         return
-    # Of so few photos the time to start is most, so that a difference of two runs may be anything.
-    assert found.ratio > 0 or key in ("one_percent_more", "growth_exponent")
+    assert key in ("one_percent_more", "growth_exponent") or found.ratio > 0
     assert found.holds
     assert found.figures
     json.dumps(found.figures, allow_nan=False)
