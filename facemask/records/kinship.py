@@ -31,9 +31,7 @@ def same(rows: pd.DataFrame) -> dict[str, str]:
         Person -> the name of that person that comes first in ``rows``.
     """
     one: dict[str, str] = {}
-    whole = rows[rows["status"] == "ok"]
-    for person, content in zip(whole["person"], whole["sha256"], strict=True):
-        _join(one, person, f"//{content}")
+    _join_by_bytes(one, rows)
     names: dict[str, str] = {}
     return {person: names.setdefault(_first(one, person), person) for person in rows["person"].unique()}
 
@@ -58,12 +56,9 @@ def assign(main: pd.DataFrame, extra: pd.DataFrame, taken: Iterable[str]) -> pd.
     pandas.DataFrame
         ``extra`` with ``fold`` and ``copy``: the photo is one of ``main``, of ``taken`` or of an earlier row.
     """
-    whole = {name: rows[rows["status"] == "ok"] for name, rows in (("main", main), ("extra", extra))}
     one: dict[str, str] = {}
-    # Unreadable files are left out: two empty ones show nobody.
-    for rows in whole.values():
-        for person, content in zip(rows["person"], rows["sha256"], strict=True):
-            _join(one, person, f"//{content}")
+    for rows in (main, extra):
+        _join_by_bytes(one, rows)
     for person, source in zip(extra["person"], extra["source"], strict=True):
         if source:
             _join(one, person, source)
@@ -78,10 +73,18 @@ def assign(main: pd.DataFrame, extra: pd.DataFrame, taken: Iterable[str]) -> pd.
     for person in extra["person"].unique():
         of = barred.get(_first(one, person), {NOBODYS})
         fold[person] = next(iter(of)) if len(of) == 1 else folds.HOLDOUT
-    known = extra["sha256"].isin(eval_photos | set(whole["main"]["sha256"])) | extra["sha256"].duplicated()
+    shown = eval_photos | set(main.loc[main["status"] == "ok", "sha256"])
+    known = extra["sha256"].isin(shown) | extra["sha256"].duplicated()
     return extra.assign(
         fold=extra["person"].map(fold).astype("int64"), copy=known & (extra["status"] == "ok")
     )
+
+
+def _join_by_bytes(one: dict[str, str], rows: pd.DataFrame) -> None:
+    # Unreadable files are left out: two empty ones show nobody.
+    whole = rows[rows["status"] == "ok"]
+    for person, content in zip(whole["person"], whole["sha256"], strict=True):
+        _join(one, person, f"//{content}")
 
 
 def _first(one: dict[str, str], name: str) -> str:
