@@ -102,7 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bench", description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", metavar="KEY", default=list(MEASUREMENTS), help="these alone")
     parser.add_argument("--photos", type=int, help="photos a side (default 300)")
-    parser.add_argument("--rounds", type=int, help="turns of each side (default 3)")
+    parser.add_argument("--rounds", type=int, help="turns of each side, or more (default 3)")
     parser.add_argument(
         "--sizes",
         nargs="+",
@@ -116,7 +116,7 @@ def main() -> None:
     chosen = parser.parse_args()
     if unknown := [key for key in chosen.only if key not in MEASUREMENTS]:
         sys.exit(f"error: no measurement {unknown[0]!r}; there are {', '.join(MEASUREMENTS)}")
-    effort = Effort(photos=64, rounds=1, sizes=(140, 350, 700)) if chosen.quick else Effort()
+    effort = Effort(photos=64, rounds=1, seconds=2.0, sizes=(140, 350, 700)) if chosen.quick else Effort()
     sizes = tuple(chosen.sizes) if chosen.sizes else None
     given = {"photos": chosen.photos, "rounds": chosen.rounds, "sizes": sizes}
     effort = replace(effort, **{name: value for name, value in given.items() if value is not None})
@@ -295,10 +295,10 @@ HEAD = """\
 # How fast is it?
 
 Written by `make bench` (`python -m benchmarks.bench`); the same figures, for programs, are in
-`benchmarks/results.json`. Each ratio comes from the same photos on both sides, the sides in turn, and the medians of
-several rounds; where a measurement has several cases, the table shows the worst. Other work on the same cores spoils
-a measurement: *load* is the number of runnable processes just before it, and results are to be trusted where it is
-well below the number of cores.
+`benchmarks/results.json`. Each ratio comes from the same photos on both sides, the sides in turn, and is the median of
+several rounds' quotients; where a measurement has several cases, the table shows the worst. Other work on the same
+cores spoils a measurement: *load* is the number of runnable processes just before it, and results are to be trusted
+where it is well below the number of cores.
 """
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from facemask.config import Config, Count, Fraction, Number, Positive, Sha256, Size, Text, Whole, Years
-from facemask.recipes import FineAge, Nothing, Recipe
+from facemask.recipes import AgeDistribution, AgeSteps, Nothing, Recipe
 
 Engine = Literal["local", "ray"]
 
@@ -244,10 +244,20 @@ class Train(Recipe):
         if len(set(self.folds)) != len(self.folds):
             raise ValueError(f"folds {list(self.folds)} names a fold twice")
         age = getattr(self.head, "age", None)
-        if isinstance(age, FineAge) and age.cuts != (self.young_cut, self.age_cut):
+        cuts = {"young_cut": self.young_cut, "age_cut": self.age_cut}
+        if isinstance(age, AgeSteps):
+            for name, cut in cuts.items():
+                if cut not in age.edges:
+                    raise ValueError(
+                        f"head.age.edges {list(age.edges)} lack {cut}, the {name}, where a band begins: add it"
+                    )
+        if (
+            isinstance(age, AgeDistribution)
+            and not age.ages[0] < self.young_cut < self.age_cut <= age.ages[1]
+        ):
             raise ValueError(
-                f"head.age.cuts {list(age.cuts)} differ from young_cut and age_cut "
-                f"({self.young_cut}, {self.age_cut}), to whose bands fine ages are folded back: change both alike"
+                f"head.age.ages {list(age.ages)} must reach from below young_cut ({self.young_cut}) to age_cut "
+                f"({self.age_cut}) or beyond"
             )
         return self
 

@@ -207,59 +207,40 @@ class AgeBands(Config):
     kind: Literal["bands"]
 
 
-class FineAge(Config):
-    """What all ways to learn finer ages than bands share."""
+class AgeSteps(Config):
+    """Fine age classes, whichever way they are learnt."""
 
-    cuts: tuple[Years, Years] = Field(
-        description="ages where the middle and the old band begin when fine ages are folded back: young_cut and age_cut"
-    )
-
-    @model_validator(mode="after")
-    def _cuts_rise(self) -> FineAge:
-        if self.cuts[0] >= self.cuts[1]:
-            raise ValueError("cuts: the first must be below the second")
-        return self
-
-
-class _AgeSteps(FineAge):
     edges: Annotated[tuple[Years, ...], Field(min_length=2)] = Field(
-        description="ages where a new fine class begins, rising; both cuts are among them"
+        description="ages where a new fine class begins, rising; young_cut and age_cut are among them"
     )
 
     @model_validator(mode="after")
-    def _edges_rise_and_hold_the_cuts(self) -> _AgeSteps:
+    def _edges_rise(self) -> AgeSteps:
         if any(a >= b for a, b in pairwise(self.edges)):
             raise ValueError("edges: must rise")
-        absent = [cut for cut in self.cuts if cut not in self.edges]
-        if absent:
-            raise ValueError(f"edges: {absent[0]} of cuts is not among them")
         return self
 
 
-class AgeBins(_AgeSteps):
+class AgeBins(AgeSteps):
     """Fine age classes, folded back to three bands."""
 
     kind: Literal["bins"]
 
 
-class AgeCorn(_AgeSteps):
+class AgeCorn(AgeSteps):
     """Conditional ordinal regression (CORN) over fine age classes."""
 
     kind: Literal["corn"]
 
 
-class AgeDistribution(FineAge):
+class AgeDistribution(Config):
     """A normal distribution around the age, over single years (label distribution learning)."""
 
     kind: Literal["distribution"]
-    ages: tuple[Years, Years] = Field(description="first and last year of the distribution")
+    ages: tuple[Years, Years] = Field(
+        description="first and last year of the distribution; young_cut and age_cut lie between"
+    )
     sigma: Positive = Field(description="its standard deviation, years")
-
-    @model_validator(mode="after")
-    def _ages_hold_the_cuts(self) -> AgeDistribution:
-        if not self.ages[0] < self.cuts[0] < self.cuts[1] <= self.ages[1]:
-            raise ValueError("ages: both cuts must lie between the first and the last year")
-        return self
 
 
 Age = Annotated[AgeBands | AgeBins | AgeCorn | AgeDistribution, Field(discriminator="kind")]

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from facemask import files, params
 from facemask.launch import launch
-from facemask.records import manifest, tables
+from facemask.records import bands, manifest, tables
 from facemask.scoring import class_counts
 
 
 def run(
     cfg: params.BuildManifest,
-    bands: params.Bands,
+    cuts: params.Bands,
     *,
     seed: int,
     labels: Path,
@@ -26,13 +26,13 @@ def run(
     metrics: Path,
     plot: Path,
 ) -> None:
-    """Join ``labels``, ``faces`` and ``mattes``; write ``out``/{train,eval,unlabelled}.csv, ``metrics``, a chart."""
+    """Join ``labels``, ``faces`` and ``mattes``; write ``out``/{train,eval,unlabelled}.csv, bands.json, and a chart."""
     sides = manifest.sides(faces, mattes)
     labelled, listed, extra, found = (
         manifest.join(tables.read(labels / schema.name, schema), sides)
         for schema in (tables.LABELS, tables.EVAL, tables.EXTRA, tables.UNLABELLED)
     )
-    rows = manifest.train(cfg, bands, labelled, extra, listed, seed=seed)
+    rows = manifest.train(cfg, cuts, labelled, extra, listed, seed=seed)
     unlabelled = manifest.unlabelled(found, labelled, listed, extra)
     with files.replacing(out) as folder:
         for schema, part in (
@@ -41,6 +41,7 @@ def run(
             (tables.UNLABELLED_MANIFEST, unlabelled),
         ):
             tables.write(folder / schema.name, part[list(schema.columns)], schema)
+        bands.write(folder, bands.Cuts(cuts.young_cut, cuts.age_cut))
     left_out = len(found) - len(unlabelled)
     files.write_json(metrics, manifest.counts(rows, len(listed), len(unlabelled), left_out))
     per_class = manifest.class_counts(rows)

@@ -23,7 +23,7 @@ from facemask.images import health
 from facemask.records import raw
 from facemask.records.roots import Roots
 
-TOY = Effort(photos=32, rounds=1, heights=(32,), models=("test_resnet",), sizes=(84, 98))
+TOY = Effort(photos=32, rounds=1, seconds=0.0, heights=(32,), models=("test_resnet",), sizes=(84, 98))
 
 
 def takes(seconds: list[float], calls: list[str], name: str) -> turns.Side:
@@ -47,9 +47,19 @@ def test_sides_take_turns_and_their_medians_are_compared() -> None:
     taken = turns.alternate(sides, 3)
     assert calls == ["slow", "fast", "slow", "fast", "fast", "slow", "slow", "fast"]
     assert turns.medians(taken) == {"slow": 8, "fast": 4}
-    assert turns.ratio(taken, "slow", "fast") == 2
-    assert turns.cpu_ratio(taken, "slow", "fast") == 2
+    # Of each round's quotient: 4, 225, .06.
+    assert turns.ratio(taken, "slow", "fast") == 4
+    assert turns.cpu_ratio(taken, "slow", "fast") == 4
     assert turns.spread(taken, "slow", "fast") == [0.06, 225]
+
+
+def test_turns_go_on_for_as_long_as_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 100, 10))
+    monkeypatch.setattr(turns.time, "perf_counter", lambda: float(next(clock)))
+    calls: list[str] = []
+    sides = {"one": takes([1, 2, 3, 4, 5], calls, "one")}
+    # The clock is looked at at the start, and after each round from the second on.
+    assert len(turns.alternate(sides, 2, seconds=25, warm=False)["one"]) == 4
 
 
 def test_without_a_round_there_is_no_ratio() -> None:

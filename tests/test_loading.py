@@ -149,8 +149,12 @@ def drop(key: str) -> Change:
             ["infer.views.0: a mapping with kind is wanted, one of identity, hflip"],
         ),
         (
-            put("train.head.age", {"kind": "bins", "edges": [20, 30], "cuts": [30, 60]}),
-            ["train.head.age", "60 of cuts is not among them"],
+            put("train.head.age", {"kind": "bins", "edges": [20, 30]}),
+            ["train: head.age.edges [20, 30] lack 60, the age_cut, where a band begins: add it"],
+        ),
+        (
+            put("train.head.age", {"kind": "distribution", "ages": [15, 59], "sigma": 3.0}),
+            ["train: head.age.ages [15, 59] must reach from below young_cut (30) to age_cut (60) or beyond"],
         ),
         (put("train.loss", {"kind": "multilabel_soft_margin"}), ["train", "needs head multilabel"]),
         (put("train.precision", "fp16"), ["train.precision", "'32'", "'bf16'"]),

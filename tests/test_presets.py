@@ -44,6 +44,13 @@ def test_every_shipped_preset_applies_once(repository: Path, target: Path) -> No
         assert target.read_bytes() == once
 
 
+def test_the_age_cut_of_the_preset_for_real_faces_moves_alone(repository: Path, target: Path) -> None:
+    presets.apply("realfaces", repository / "presets", target)
+    whole = yaml.safe_load(target.read_text())
+    whole["train"] |= {"age_cut": 60, "young_cut": 29}
+    loading.parse(whole, "moved")
+
+
 def test_every_shipped_preset_is_described(repository: Path) -> None:
     found = presets.available(repository / "presets")
     assert list(found) == shipped(repository)

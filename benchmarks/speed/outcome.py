@@ -20,7 +20,9 @@ class Effort:
     photos
         Photos a side.
     rounds
-        Turns of each side; medians are taken over them.
+        Turns of each side, or more; medians are taken over them.
+    seconds
+        How long the turns of one case go on where a turn takes less than a second or two.
     heights
         Heights, in pixels, of the photos that networks are fed.
     models
@@ -31,6 +33,7 @@ class Effort:
 
     photos: int = 300
     rounds: int = 3
+    seconds: float = 40.0
     heights: tuple[int, ...] = (96, 160, 224)
     models: tuple[str, ...] = ("test_vit", "test_resnet", "mobilenetv3_small_050")
     sizes: tuple[int, ...] = (1_000, 5_000, 19_000)

@@ -10,7 +10,7 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -21,14 +21,11 @@ from benchmarks.speed import material, turns
 from benchmarks.speed.outcome import Effort, Outcome
 from facemask import hardware, recipes
 from facemask.images import reader
-from facemask.learning import fit, pixels
+from facemask.learning import fit, pixels, shares
 from facemask.learning.batches import Side
 from facemask.learning.classifier import Classifier
 from facemask.learning.task import Task
 from facemask.records import classes
-
-# Three hundred small photos are an epoch of a third of a second, in which chance is a tenth.
-TIMES: Final = 4
 
 
 class Clock(Callback):
@@ -71,15 +68,15 @@ def measure(effort: Effort) -> Outcome:
                 recipe = material.recipe(model, height)
                 rows = material.rows(given)
                 with pixels.decoded(reader.Reader(stored, stored, recipe.image), rows, label="photos") as one:
-                    taken = _case(recipe, side(one.photos, TIMES), effort.rounds)
+                    taken = _case(recipe, side(one.photos), effort)
                 middle = turns.medians(taken)
-                seen = TIMES * effort.photos
                 cases[f"{model}, {height} px"] = {
                     "ratio": round(turns.ratio(taken, "constant", "loop"), 4),
                     "rounds_between": turns.spread(taken, "constant", "loop"),
                     "ratio_by_cpu_time": turns.cpu_ratio(taken, "constant", "loop"),
-                    "images_per_second": {k: round(seen / v, 1) for k, v in middle.items()},
-                    "loader_ms_a_photo": round(middle["loader"] / seen * 1000, 3),
+                    "rounds": len(taken["loop"]),
+                    "images_per_second": {k: round(effort.photos / v, 1) for k, v in middle.items()},
+                    "loader_ms_a_photo": round(middle["loader"] / effort.photos * 1000, 3),
                 }
     return Outcome(
         min(case["ratio"] for case in cases.values()),
@@ -96,18 +93,18 @@ def device() -> str:
     return f"{torch.get_num_threads()} CPU threads"
 
 
-def side(photos: pixels.Pixels, times: int = 1) -> Side:
-    """Photos with classes at random, each so many times an epoch."""
+def side(photos: pixels.Pixels) -> Side:
+    """Photos with classes at random, each once an epoch."""
     labels = np.random.default_rng(0).integers(0, classes.COUNT, len(photos))
     ages = np.array([25, 45, 65])[labels % 3]
     return Side(
-        pixels=photos, targets=labels, ages=ages, labels=labels, repeats=np.full(len(photos), times, np.int64)
+        pixels=photos, targets=labels, ages=ages, labels=labels, repeats=np.ones(len(photos), np.int64)
     )
 
 
-def _case(recipe: recipes.Recipe, given: Side, rounds: int) -> dict[str, list[turns.Taken]]:
+def _case(recipe: recipes.Recipe, given: Side, effort: Effort) -> dict[str, list[turns.Taken]]:
     """An epoch of the real loop, of the constant one, and of the loader alone."""
-    real, count = fit.loaders(recipe, given, None, seed=1, share=fit.Share(0, 1))
+    real, count = fit.loaders(recipe, given, None, seed=1, share=shares.Share(0, 1))
     constant = Again(next(iter(real)), count)
     task = make(recipe, given, count)
 
@@ -121,7 +118,8 @@ def _case(recipe: recipes.Recipe, given: Side, rounds: int) -> dict[str, list[tu
             "constant": lambda: epoch(recipe, task, constant),
             "loader": turns.timed(load),
         },
-        rounds,
+        effort.rounds,
+        seconds=effort.seconds,
     )
 
 

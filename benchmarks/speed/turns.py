@@ -41,7 +41,9 @@ def timed(work: Callable[[], object]) -> Side:
     return side
 
 
-def alternate(sides: Mapping[str, Side], rounds: int, *, warm: bool = True) -> dict[str, list[Taken]]:
+def alternate(
+    sides: Mapping[str, Side], rounds: int, *, seconds: float = 0.0, warm: bool = True
+) -> dict[str, list[Taken]]:
     """Run every side once a round; every other round in reverse order.
 
     Parameters
@@ -49,7 +51,9 @@ def alternate(sides: Mapping[str, Side], rounds: int, *, warm: bool = True) -> d
     sides
         Name -> function that works once and returns what it took.
     rounds
-        At least 1.
+        At least so many, and at least 1.
+    seconds
+        Rounds go on until so long has passed: short ones need many for their median to be steady.
     warm
         Whether a round that is not counted goes first, for what is set up at the first call.
 
@@ -69,9 +73,11 @@ def alternate(sides: Mapping[str, Side], rounds: int, *, warm: bool = True) -> d
         for side in sides.values():
             side()
     taken: dict[str, list[Taken]] = {name: [] for name in sides}
-    for turn in range(rounds):
+    start, turn = time.perf_counter(), 0
+    while turn < rounds or time.perf_counter() - start < seconds:
         for name in list(sides) if turn % 2 == 0 else reversed(list(sides)):
             taken[name].append(sides[name]())
+        turn += 1
     return taken
 
 
@@ -81,21 +87,24 @@ def medians(taken: Rounds) -> dict[str, float]:
 
 
 def ratio(taken: Rounds, numerator: str, denominator: str) -> float:
-    """Quotient of two sides' median seconds."""
-    middle = medians(taken)
-    return middle[numerator] / middle[denominator]
+    """Median of the rounds' quotients of seconds: both sides of a round meet nearly the same load."""
+    return statistics.median(one.wall / other.wall for one, other in _pairs(taken, numerator, denominator))
 
 
 def cpu_ratio(taken: Rounds, numerator: str, denominator: str) -> float:
-    """Quotient of two sides' median seconds on a core; only for sides that work in this process alone."""
-    one, other = (statistics.median(each.cpu for each in taken[name]) for name in (numerator, denominator))
-    return round(one / other, 4)
+    """Median quotient of seconds on a core; only for sides that work in this process alone."""
+    pairs = _pairs(taken, numerator, denominator)
+    return round(statistics.median(one.cpu / other.cpu for one, other in pairs), 4)
 
 
 def spread(taken: Rounds, numerator: str, denominator: str) -> list[float]:
-    """Least and greatest quotient of a round: both sides of a round meet nearly the same load."""
-    quotients = [a.wall / b.wall for a, b in zip(taken[numerator], taken[denominator], strict=True)]
+    """Least and greatest quotient of a round."""
+    quotients = [one.wall / other.wall for one, other in _pairs(taken, numerator, denominator)]
     return [round(min(quotients), 4), round(max(quotients), 4)]
+
+
+def _pairs(taken: Rounds, one: str, other: str) -> list[tuple[Taken, Taken]]:
+    return list(zip(taken[one], taken[other], strict=True))
 
 
 def rate(photos: int, seconds: float, few: int, few_seconds: float) -> float:

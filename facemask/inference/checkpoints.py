@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from facemask import files, recipes
 from facemask.errors import UserError
 from facemask.learning.classifier import Classifier
-from facemask.records import classes
+from facemask.records import bands, classes
 
 REMEDY = "run `dvc repro train`"
 
@@ -46,6 +46,7 @@ def save(folder: Path, checkpoint: Checkpoint, facts: dict[str, Any]) -> None:
     """Write both files; ``facts`` (fold, best epoch and the like) are kept in the JSON for people to read."""
     content = {
         **facts,
+        "cuts": list(checkpoint.model.cuts),
         "prior": [round(float(p), 9) for p in checkpoint.prior],
         "classes": list(classes.NAMES),
         "versions": {"timm": timm.__version__, "torch": torch.__version__},
@@ -72,7 +73,8 @@ def load(folder: Path) -> Checkpoint:
         recipe = recipes.Recipe.model_validate_json(json.dumps(content["recipe"]))
         prior = np.asarray(content["prior"], dtype=np.float64)
         refitted = not isinstance(recipe.refit, recipes.Nothing)
-        model = Classifier(recipe, pretrained=False, refitted=refitted)
+        cuts = bands.Cuts(*content["cuts"])
+        model = Classifier(recipe, cuts=cuts, pretrained=False, refitted=refitted)
         model.load_state_dict(load_file(folder / "weights.safetensors"))
     except FileNotFoundError as error:
         raise UserError(

@@ -4,8 +4,8 @@ sides
     a fold's photos out of the manifest
 pixels
     decoded photos, once, as bytes
-batches
-    which rows make a batch, in which order, augmented how
+batches, unlabelled
+    which rows make a batch, in which order, augmented how; unlabelled ones beside them
 mixing
     mixup and cutmix
 backbones, facenet, weights, pooling, layers
@@ -20,8 +20,8 @@ optimisers, schedules, clipping, averaging, freezing
     how the weights move
 task, curves
     the training loop's steps (Lightning), and what it tells
-fit
-    train one fold
+fit, shares
+    train one fold; in several processes
 pseudo, refitting
     self-training on unlabelled photos; a logistic regression in place of the head
 rates

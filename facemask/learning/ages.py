@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from facemask import recipes
 from facemask.learning.outputs import Output, one_hot
+from facemask.records.bands import Cuts
 
 
 class Ages(nn.Module):
@@ -62,11 +63,11 @@ class Bins(Ages):
 
     edges: Tensor
 
-    def __init__(self, edges: Sequence[int], cuts: tuple[int, int]) -> None:
+    def __init__(self, edges: Sequence[int], cuts: Cuts) -> None:
         super().__init__()
         self.output = Output(len(edges) + 1, "softmax")
         self.register_buffer("edges", torch.tensor(edges), persistent=False)
-        self.starts = (edges.index(cuts[0]) + 1, edges.index(cuts[1]) + 1)
+        self.starts = (edges.index(cuts.young) + 1, edges.index(cuts.old) + 1)
 
     def targets(self, bands: Tensor, ages: Tensor) -> Tensor:
         """See :class:`Ages`."""
@@ -92,7 +93,7 @@ class Corn(Bins):
     Probabilities", Pattern Analysis and Applications 2023, https://arxiv.org/abs/2111.08851
     """
 
-    def __init__(self, edges: Sequence[int], cuts: tuple[int, int]) -> None:
+    def __init__(self, edges: Sequence[int], cuts: Cuts) -> None:
         super().__init__(edges, cuts)
         self.output = Output(len(edges), "ordinal")
 
@@ -125,11 +126,11 @@ class Distribution(Ages):
 
     years: Tensor
 
-    def __init__(self, first: int, last: int, cuts: tuple[int, int], sigma: float) -> None:
+    def __init__(self, first: int, last: int, cuts: Cuts, sigma: float) -> None:
         super().__init__()
         self.output = Output(last - first + 1, "softmax")
         self.register_buffer("years", torch.arange(first, last + 1), persistent=False)
-        self.starts = (cuts[0] - first, cuts[1] - first)
+        self.starts = (cuts.young - first, cuts.old - first)
         self.sigma = sigma
 
     def targets(self, bands: Tensor, ages: Tensor) -> Tensor:
@@ -143,17 +144,17 @@ class Distribution(Ages):
         return _fold(functional.log_softmax(logits.float(), 1), self.starts)
 
 
-def build(cfg: recipes.Age) -> Ages:
-    """Make the way to learn age."""
+def build(cfg: recipes.Age, cuts: Cuts) -> Ages:
+    """Make the way to learn age, whose bands begin at ``cuts``."""
     match cfg:
         case recipes.AgeBands():
             return Bands()
         case recipes.AgeBins():
-            return Bins(cfg.edges, cfg.cuts)
+            return Bins(cfg.edges, cuts)
         case recipes.AgeCorn():
-            return Corn(cfg.edges, cfg.cuts)
+            return Corn(cfg.edges, cuts)
         case recipes.AgeDistribution():
-            return Distribution(*cfg.ages, cfg.cuts, cfg.sigma)
+            return Distribution(*cfg.ages, cuts, cfg.sigma)
         case _:
             assert_never(cfg)
 

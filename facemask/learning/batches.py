@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -16,6 +17,7 @@ from facemask import hardware, recipes
 from facemask.images.augment import Augmentation
 from facemask.images.backgrounds import Backgrounds
 from facemask.learning.pixels import Pixels
+from facemask.records import bands
 
 T = TypeVar("T")
 Integers = npt.NDArray[np.int64]
@@ -40,6 +42,8 @@ class Side:
         (N,) how often each photo is seen in one epoch.
     mattes
         (N, height, width) uint8, 255 for person; None if no background is swapped.
+    cuts
+        Where the bands of ``targets`` begin.
     """
 
     pixels: Pixels
@@ -48,6 +52,7 @@ class Side:
     labels: Integers
     repeats: Integers
     mattes: Pixels | None = None
+    cuts: bands.Cuts = bands.OFFICIAL
 
 
 class Ticket(NamedTuple):
@@ -64,13 +69,6 @@ class Batch(NamedTuple):
     targets: Tensor
     ages: Tensor
     labels: Tensor
-
-
-class Pair(NamedTuple):
-    """The same unlabelled photos as they are and augmented, each (N, H, W, 3) uint8."""
-
-    plain: Tensor
-    strong: Tensor
 
 
 def sampler_weights(
@@ -150,52 +148,6 @@ class Order(Sampler[Ticket]):
             yield Ticket(rows[mine], seeds[mine])
 
 
-class Endless(Sampler[Ticket]):
-    """Tickets out of endless passes over all rows, each pass in a new order; an epoch goes on where the last ended.
-
-    Parameters
-    ----------
-    rows
-        How many rows there are.
-    batches
-        Tickets an epoch.
-    batch_size
-        Rows a ticket over all devices, always as many.
-    rank, world
-        As in :class:`Order`.
-    """
-
-    def __init__(
-        self, rows: int, *, batches: int, batch_size: int, seed: int, rank: int = 0, world: int = 1
-    ) -> None:
-        if rows < 1:
-            raise ValueError("there is no row to draw")
-        self.rows, self.batches, self.batch_size = rows, batches, batch_size
-        self.seed, self.rank, self.world = seed, rank, world
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return self.batches
-
-    def set_epoch(self, epoch: int) -> None:
-        """Make the next iteration that of ``epoch``; Lightning calls it at every epoch's start."""
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[Ticket]:
-        wanted = self.batches * self.batch_size
-        first, start = divmod(self.epoch * wanted, self.rows)
-        passes = -(-(start + wanted) // self.rows)
-        # The last word keeps these draws apart from those of Order with the same seed.
-        orders = [
-            np.random.default_rng([self.seed, first + k, 1]).permutation(self.rows) for k in range(passes)
-        ]
-        rows = np.concatenate(orders)[start : start + wanted]
-        seeds = np.random.default_rng([self.seed, self.epoch, 2]).integers(0, 2**32, wanted)
-        for place in range(0, wanted, self.batch_size):
-            mine = slice(place + self.rank, place + self.batch_size, self.world)
-            yield Ticket(rows[mine], seeds[mine])
-
-
 class Batches(Dataset[Batch]):
     """Labelled batches by ticket.
 
@@ -218,8 +170,7 @@ class Batches(Dataset[Batch]):
             if side.mattes is None:
                 raise ValueError("backgrounds cannot be replaced on a side without mattes")
             self._swap = backgrounds, side.mattes
-        self.targets, self.ages = torch.tensor(side.targets), torch.tensor(side.ages)
-        self.labels = torch.tensor(side.labels)
+        self._told = np.stack([side.targets, side.ages, side.labels], 1)
 
     def __getitem__(self, ticket: Ticket) -> Batch:
         photos = self.pixels[ticket.rows]
@@ -231,33 +182,15 @@ class Batches(Dataset[Batch]):
         if self.augmentation is not None:
             for k, seed in enumerate(seeds):
                 photos[k] = self.augmentation(photos[k], seed)
-        rows = torch.from_numpy(ticket.rows)
-        return Batch(torch.from_numpy(photos), self.targets[rows], self.ages[rows], self.labels[rows])
+        targets, ages, labels = torch.from_numpy(self._told[ticket.rows]).unbind(1)
+        return Batch(torch.from_numpy(photos), targets, ages, labels)
 
 
-class Pairs(Dataset[Pair]):
-    """Unlabelled photos by ticket, plain and augmented.
-
-    Parameters
-    ----------
-    pixels
-        Decoded photos, row by row.
-    """
-
-    def __init__(self, pixels: Pixels, augmentation: Augmentation) -> None:
-        self.pixels, self.augmentation = pixels, augmentation
-
-    def __getitem__(self, ticket: Ticket) -> Pair:
-        plain = self.pixels[ticket.rows]
-        strong = plain.copy()
-        for k, seed in enumerate(ticket.seeds.tolist()):
-            strong[k] = self.augmentation(strong[k], seed)
-        return Pair(torch.from_numpy(plain), torch.from_numpy(strong))
-
-
-def loader(photos: Dataset[T], order: Order | Endless) -> DataLoader[T]:
+def loader(photos: Dataset[T], order: Sampler[Ticket]) -> DataLoader[T]:
     """Iterate ``photos`` in ``order``, ahead of the training loop where the machine has cores for it."""
     workers = hardware.loader_workers()
+    # OpenCV's own threads would fight with the network's, and a process forked where they have run hangs in them.
+    cv2.setNumThreads(1)
     return DataLoader(
         photos,
         sampler=order,

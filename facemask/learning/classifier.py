@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from facemask import recipes
 from facemask.learning import backbones, heads
-from facemask.records import classes
+from facemask.records import bands, classes
 
 
 class Classifier(nn.Module):
@@ -19,6 +19,8 @@ class Classifier(nn.Module):
     ----------
     recipe
         Its ``image``, ``backbone``, ``head`` and ``channels_last`` are used.
+    cuts
+        Where the bands begin to which the head folds fine ages back.
     pretrained
         False if a checkpoint will be loaded.
     refitted
@@ -36,12 +38,20 @@ class Classifier(nn.Module):
     std: Tensor
     head: heads.Head
 
-    def __init__(self, recipe: recipes.Recipe, *, pretrained: bool = True, refitted: bool = False) -> None:
+    def __init__(
+        self,
+        recipe: recipes.Recipe,
+        *,
+        cuts: bands.Cuts = bands.OFFICIAL,
+        pretrained: bool = True,
+        refitted: bool = False,
+    ) -> None:
         super().__init__()
+        self.cuts = cuts
         size = recipe.image.size
         first = backbones.build(recipe.backbone, size, pretrained=pretrained)
         width = backbones.features(first, size)
-        self.head = heads.build(recipe.head, width)
+        self.head = heads.build(recipe.head, width, cuts)
         self.backbones = nn.ModuleDict({self.head.branches[0]: first})
         for branch in self.head.branches[1:]:
             self.backbones[branch] = backbones.build(recipe.backbone, size, pretrained=pretrained)

@@ -8,25 +8,24 @@ import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.utilities.combined_loader import CombinedLoader
-from timm.layers.norm_act import convert_sync_batchnorm
-from torch import distributed
 
 from facemask import hardware, recipes
 from facemask.errors import UserError
 from facemask.images.augment import Augmentation
 from facemask.images.backgrounds import Backgrounds
-from facemask.learning import averaging, freezing, pseudo, refitting
-from facemask.learning.batches import Batches, Endless, Order, Pairs, Side, loader, sampler_weights
+from facemask.learning import averaging, pseudo, refitting, shares
+from facemask.learning.batches import Batches, Order, Side, loader, sampler_weights
 from facemask.learning.classifier import Classifier
 from facemask.learning.curves import MONITOR, Curves, Lines
 from facemask.learning.pixels import Pixels
 from facemask.learning.task import Task
+from facemask.learning.unlabelled import Endless, Pairs
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "32": "32-true",
@@ -42,13 +41,6 @@ class Fitted:
     model: Classifier
     epoch: int
     macro_f1: float
-
-
-class Share(NamedTuple):
-    """Which of several training processes this one is, and how many there are."""
-
-    rank: int
-    world: int
 
 
 @dataclass(frozen=True)
@@ -106,7 +98,7 @@ def fit(
         assert unlabelled is not None
         for turn in range(recipe.unlabelled.rounds):
             # Every round's teacher is this fold's own: it never saw the people of the validation side.
-            table = _agreed(pseudo.predict(fitted.model, unlabelled, recipe.batch_size))
+            table = shares.agreed(pseudo.predict(fitted.model, unlabelled, recipe.batch_size))
             chosen = pseudo.choose(recipe.unlabelled, table)
             sys.stdout.write(
                 f"round {turn + 1}: {len(chosen)} of {len(unlabelled)} unlabelled photos labelled\n"
@@ -151,7 +143,7 @@ def trainer(
 
 
 def loaders(
-    recipe: recipes.Recipe, train: Side, unlabelled: Pixels | None, *, seed: int, share: Share
+    recipe: recipes.Recipe, train: Side, unlabelled: Pixels | None, *, seed: int, share: shares.Share
 ) -> tuple[Any, int]:
     """Training batches, with unlabelled ones beside them for UDA, and their number an epoch."""
     augmentation = Augmentation(recipe.augment, recipe.image.size)
@@ -192,7 +184,7 @@ def _train(
 ) -> tuple[Fitted, bool]:
     """Train once; the flag tells the first process of several."""
     L.seed_everything(session.seed, workers=False, verbose=False)
-    model = Classifier(recipe)
+    model = Classifier(recipe, cuts=train.cuts)
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
     with tempfile.TemporaryDirectory(prefix="facemask-") as folder, warnings.catch_warnings():
@@ -204,9 +196,9 @@ def _train(
         run = trainer(
             recipe, [best, Curves(session.live), Lines(photos), *_callbacks(recipe)], epochs=recipe.epochs
         )
-        share = Share(run.global_rank, run.world_size)
+        share = shares.Share(run.global_rank, run.world_size)
         if share.world > 1 and torch.cuda.is_available():
-            model = synced(model)
+            model = shares.synced(model)
         batches, count = loaders(recipe, train, unlabelled, seed=session.seed, share=share)
         checks = loader(
             Batches(val, None, None),
@@ -231,28 +223,9 @@ def _train(
             "train.precision 32"
         )
     # As infer will build it: what several processes trained has other layers.
-    fitted = Classifier(recipe, pretrained=False)
+    fitted = Classifier(recipe, cuts=train.cuts, pretrained=False)
     fitted.load_state_dict(state)
     return Fitted(fitted.eval(), epoch, score), run.is_global_zero
-
-
-def synced(model: Classifier) -> Classifier:
-    """Let the processes share their batch statistics.
-
-    Lightning's ``sync_batchnorm`` would replace timm's layers that normalise and activate in one by plain ones, and so
-    drop the activation.
-    """
-    shared: Classifier = convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
-    return shared
-
-
-def _agreed(table: pseudo.Table) -> pseudo.Table:
-    """Take the first process's answers: another's last digits could choose other photos, and so longer epochs."""
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return table
-    told = [table]
-    distributed.broadcast_object_list(told)
-    return told[0]
 
 
 def _best(kept: ModelCheckpoint) -> tuple[dict[str, Any], int, float]:
@@ -264,7 +237,7 @@ def _best(kept: ModelCheckpoint) -> tuple[dict[str, Any], int, float]:
 
 
 def _callbacks(recipe: recipes.Recipe) -> list[Callback]:
-    found = [averaging.callback(recipe.average, recipe.epochs), freezing.callback(recipe.freeze)]
+    found = [averaging.callback(recipe.average, recipe.epochs)]
     if recipe.patience is not None:
         found.append(EarlyStopping(MONITOR, mode="max", patience=recipe.patience))
     return [callback for callback in found if callback is not None]

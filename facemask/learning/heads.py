@@ -21,7 +21,7 @@ from facemask.learning.outputs import Kind as Kind
 from facemask.learning.outputs import Named as Named
 from facemask.learning.outputs import Output as Output
 from facemask.learning.outputs import one_hot
-from facemask.records import classes
+from facemask.records import bands, classes
 
 ALL = ("all",)
 MASKS, GENDERS, BANDS = classes.SHAPE
@@ -176,9 +176,11 @@ class Three(Head):
 
     names: tuple[str, ...] = ("age",)
 
-    def __init__(self, features: int, cfg: recipes.ThreeHead | recipes.AgeByGenderHead) -> None:
+    def __init__(
+        self, features: int, cfg: recipes.ThreeHead | recipes.AgeByGenderHead, cuts: bands.Cuts
+    ) -> None:
         super().__init__(cfg.dropout)
-        self.age = age_ways.build(cfg.age)
+        self.age = age_ways.build(cfg.age, cuts)
         self.outputs = {"mask": Output(MASKS, "softmax"), "gender": Output(GENDERS, "softmax")}
         self.outputs |= dict.fromkeys(self.names, self.age.output)
         self.branches = ALL if cfg.backbones == "one" else tuple(self.outputs)
@@ -227,20 +229,20 @@ def _product(mask: Tensor, gender: Tensor, age: Tensor) -> Tensor:
     return (mask[:, :, None, None] + gender[:, None, :, None] + age[:, None]).flatten(1)
 
 
-def build(cfg: recipes.Head, features: int) -> Head:
-    """Make the head for ``features`` inputs from each of its branches."""
+def build(cfg: recipes.Head, features: int, cuts: bands.Cuts) -> Head:
+    """Make the head for ``features`` inputs from each of its branches; fine ages are folded back at ``cuts``."""
     match cfg:
         case recipes.JointHead():
             return Joint(features, cfg.dropout)
         case recipes.ArcFaceHead():
             return ArcFace(features, cfg.dropout, scale=cfg.scale, margin=cfg.margin)
         case recipes.ThreeHead():
-            return Three(features, cfg)
+            return Three(features, cfg, cuts)
         case recipes.FusedHead():
             return Fused(features, cfg.dropout)
         case recipes.MultilabelHead():
             return Multilabel(features, cfg.dropout)
         case recipes.AgeByGenderHead():
-            return AgeByGender(features, cfg)
+            return AgeByGender(features, cfg, cuts)
         case _:
             assert_never(cfg)

@@ -61,6 +61,18 @@ def decoded(reader: Reader, rows: Sequence[Row], *, label: str, mattes: bool = F
         yield Decoded(photos, masks)
 
 
+def stacked(above: Pixels, below: Pixels, rows: npt.NDArray[np.int64]) -> Pixels:
+    """``above`` with the given rows of ``below`` under it, mapped from a file that goes with the array."""
+    with tempfile.TemporaryFile(prefix="facemask-") as file:
+        whole: Pixels = np.memmap(file, np.uint8, "w+", shape=(len(above) + len(rows), *above.shape[1:]))
+    for start in range(0, len(above), CHUNK):
+        whole[start : start + CHUNK][: len(above) - start] = above[start : start + CHUNK]
+    for start in range(0, len(rows), CHUNK):
+        part = rows[start : start + CHUNK]
+        whole[len(above) + start :][: len(part)] = below[part]
+    return whole
+
+
 def _store(path: Path, shape: tuple[int, ...]) -> Pixels:
     store: Pixels = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
     return store

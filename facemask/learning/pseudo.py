@@ -18,7 +18,7 @@ import torch
 from facemask import recipes
 from facemask.learning.batches import Side
 from facemask.learning.classifier import Classifier
-from facemask.learning.pixels import Pixels
+from facemask.learning.pixels import Pixels, stacked
 from facemask.records import classes
 
 Table = npt.NDArray[np.float64]
@@ -72,14 +72,14 @@ def join(train: Side, unlabelled: Pixels, chosen: Rows, table: Table) -> Side:
         [np.median(train.ages[known == b]) if (known == b).any() else a for b, a in enumerate((20, 45, 60))]
     )
     ages = np.rint(median[band]).astype(np.int64)
-    more = unlabelled[chosen]
     mattes = train.mattes
     if mattes is not None:
         # Without a matte of its own a photo keeps its background.
-        mattes = np.concatenate([mattes, np.full(more.shape[:3], 255, np.uint8)])
+        person = np.broadcast_to(np.uint8(255), (len(chosen), *mattes.shape[1:]))
+        mattes = stacked(mattes, person, np.arange(len(chosen)))
     return replace(
         train,
-        pixels=np.concatenate([train.pixels, more]),
+        pixels=stacked(train.pixels, unlabelled, chosen),
         mattes=mattes,
         targets=np.concatenate([train.targets, label]),
         labels=np.concatenate([train.labels, label]),

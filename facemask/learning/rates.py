@@ -11,7 +11,6 @@ import logging
 import tempfile
 import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import lightning as L
 import torch
@@ -19,10 +18,10 @@ from lightning.pytorch.tuner.tuning import Tuner
 
 from facemask import recipes
 from facemask.errors import UserError
-from facemask.learning import freezing
+from facemask.learning import shares
 from facemask.learning.batches import Side
 from facemask.learning.classifier import Classifier
-from facemask.learning.fit import Share, loaders, trainer
+from facemask.learning.fit import loaders, trainer
 from facemask.learning.pixels import Pixels
 from facemask.learning.task import Task
 
@@ -38,28 +37,6 @@ class Finding:
     rates: list[float]
     losses: list[float]
     suggestion: float
-
-
-class _Search(Task):
-    """The search takes all callbacks away but its own: freezing comes with the task."""
-
-    def __init__(self, recipe: recipes.Recipe, *arguments: Any, **options: Any) -> None:
-        super().__init__(recipe, *arguments, **options)
-        frozen = freezing.callback(recipe.freeze)
-        self._callbacks = [] if frozen is None else [frozen]
-
-    def on_train_epoch_start(self) -> None:
-        """See :class:`facemask.learning.freezing.Freezing`."""
-        super().on_train_epoch_start()
-        for callback in self._callbacks:
-            if self.current_epoch == 0:
-                callback.on_fit_start(self.trainer, self)
-            callback.on_train_epoch_start(self.trainer, self)
-
-    def on_train_batch_start(self, batch: Any, index: int) -> None:
-        """See :class:`facemask.learning.freezing.Freezing`."""
-        for callback in self._callbacks:
-            callback.on_train_batch_start(self.trainer, self, batch, index)
 
 
 def find(
@@ -84,15 +61,15 @@ def find(
     # Its notes on devices and checkpoints are no news of this search.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     L.seed_everything(seed, workers=False, verbose=False)
-    model = Classifier(recipe)
+    model = Classifier(recipe, cuts=train.cuts)
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
     with tempfile.TemporaryDirectory(prefix="facemask-") as folder, warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning\..*")
         run = trainer(recipe, [], epochs=-1, root=folder)
-        share = Share(run.global_rank, run.world_size)
+        share = shares.Share(run.global_rank, run.world_size)
         batches, count = loaders(recipe, train, unlabelled, seed=seed, share=share)
-        task = _Search(recipe, model, train, steps=steps, steps_per_epoch=count, seed=seed)
+        task = Task(recipe, model, train, steps=steps, steps_per_epoch=count, seed=seed)
         found = Tuner(run).lr_find(
             task,
             train_dataloaders=batches,

@@ -15,7 +15,7 @@ from facemask.errors import UserError
 from facemask.images import reader
 from facemask.learning.batches import Side
 from facemask.learning.pixels import Pixels, decoded
-from facemask.records import folds, tables
+from facemask.records import bands, folds, tables
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,15 @@ class Rows:
         Photos of the people held out.
     unlabelled
         Photos for self-training and UDA; empty where the recipe wants none.
+    cuts
+        Where the bands of the training targets begin.
     """
 
     train: pd.DataFrame
     val: pd.DataFrame
     held: pd.DataFrame
     unlabelled: pd.DataFrame
+    cuts: bands.Cuts
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ def rows(recipe: recipes.Recipe, fold: int, manifest: Path) -> Rows:
         val=whole[ours],
         held=whole[whole["split"] == "holdout"],
         unlabelled=other,
+        cuts=bands.read(manifest),
     )
 
 
@@ -88,13 +92,13 @@ def opened(recipe: recipes.Recipe, chosen: Rows, photos: reader.Reader) -> Itera
     with decoded(photos, listed, label="photos decoded", mattes=swapped) as (pixels, mattes):
         left, right = len(chosen.train), len(chosen.train) + len(chosen.val)
         yield Photos(
-            train=_side(chosen.train, pixels[:left], None if mattes is None else mattes[:left]),
-            val=_side(chosen.val.assign(repeats=1), pixels[left:right], None),
+            train=_side(chosen.train, pixels[:left], None if mattes is None else mattes[:left], chosen.cuts),
+            val=_side(chosen.val.assign(repeats=1), pixels[left:right], None, chosen.cuts),
             unlabelled=pixels[right:] if len(chosen.unlabelled) else None,
         )
 
 
-def _side(part: pd.DataFrame, pixels: Pixels, mattes: Pixels | None) -> Side:
+def _side(part: pd.DataFrame, pixels: Pixels, mattes: Pixels | None, cuts: bands.Cuts) -> Side:
     return Side(
         pixels=pixels,
         mattes=mattes,
@@ -102,4 +106,5 @@ def _side(part: pd.DataFrame, pixels: Pixels, mattes: Pixels | None) -> Side:
         ages=part["age"].to_numpy(np.int64),
         labels=part["class"].to_numpy(np.int64),
         repeats=part["repeats"].to_numpy(np.int64),
+        cuts=cuts,
     )

@@ -14,10 +14,11 @@ from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from facemask import recipes
-from facemask.learning import clipping, losses, mixing, optimisers, schedules, weighting
-from facemask.learning.batches import Batch, Pair, Side, sampler_weights
+from facemask.learning import clipping, freezing, losses, mixing, optimisers, schedules, weighting
+from facemask.learning.batches import Batch, Side, sampler_weights
 from facemask.learning.classifier import Classifier
 from facemask.learning.heads import Named
+from facemask.learning.unlabelled import Pair
 from facemask.records import classes
 from facemask.scoring import metrics
 
@@ -66,6 +67,7 @@ class Task(L.LightningModule):
         )
         self.priors = {name: weighting.log_prior(count) for name, count in counts.items()}
         self.mixing = mixing.build(recipe.mixing, seed)
+        self.freezing = freezing.build(recipe.freeze, model.backbones)
         self.confusion = MulticlassConfusionMatrix(classes.COUNT)
         # Sums kept on the device: reading a number back at every step would stall a GPU. So nan_strategy is "disable",
         # with which torchmetrics ignores weights: a batch's loss is given once for each of its photos.
@@ -150,8 +152,13 @@ class Task(L.LightningModule):
         clipping.clip(self.recipe.clip, self.model)
 
     def on_train_epoch_start(self) -> None:
-        """Start a new mean."""
+        """Start a new mean; freeze what this epoch does not train."""
         self.train_loss.reset()
+        self.freezing.start_epoch(self.current_epoch)
+
+    def on_train_batch_start(self, batch: Batch | Both, index: int) -> None:
+        """Keep frozen layers at rest."""
+        self.freezing.start_batch()
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Count one batch."""

@@ -1,7 +1,9 @@
 """Rows, without torch.
 
 classes
-    the 18 classes and the age bands
+    the 18 classes and the official age bands
+bands
+    the trainer's age bands, as the manifest hands them on
 raw
     the contest's folder layout
 roots

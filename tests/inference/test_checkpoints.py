@@ -13,10 +13,11 @@ from facemask.errors import UserError
 from facemask.inference import checkpoints
 from facemask.inference.predict import predict
 from facemask.learning.classifier import Classifier
+from facemask.records import bands
 
 PRIOR = np.full(18, 1 / 18)
 PLAIN = [params.Identity(kind="identity")]
-BINS = {"kind": "bins", "edges": [25, 30, 60], "cuts": [30, 60]}
+BINS = {"kind": "bins", "edges": [25, 30, 60]}
 DROPOUT = {"p": 0.1, "samples": 2}
 
 
@@ -56,7 +57,7 @@ def test_every_form_of_network_comes_back(toy_yaml, tmp_path, changes):
     toy_yaml["train"] |= changes
     toy_yaml["train"]["backbone"]["pool"] = {"kind": "gem", "p": 3.0, "learn": True}
     recipe = launch.view(loading.parse(toy_yaml, "toy"), recipes.Recipe)
-    model = Classifier(recipe).eval()
+    model = Classifier(recipe, cuts=bands.Cuts(25, 60)).eval()
     if "refit" in changes:
         width = model.features(torch.zeros(1, 32, 24, 3))["all"].shape[1]
         model.refit(torch.randn(18, width), torch.randn(18))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,7 +13,8 @@ import torch
 from facemask import recipes
 from facemask.images.augment import Augmentation
 from facemask.images.backgrounds import Backgrounds
-from facemask.learning.batches import Batches, Endless, Order, Pairs, Side, Ticket, loader, sampler_weights
+from facemask.learning.batches import Batches, Order, Side, Ticket, loader, sampler_weights
+from facemask.learning.unlabelled import Endless, Pairs
 
 SIZE = (16, 12)
 SHUFFLE = recipes.Shuffle(kind="shuffle")
@@ -273,3 +275,13 @@ def test_pairs_are_the_same_photos_plain_and_augmented(side):
 def test_pairs_load(side):
     endless = Endless(10, batches=3, batch_size=4, seed=0)
     assert [len(pair.strong) for pair in loader(Pairs(side.pixels, FLIP), endless)] == [4, 4, 4]
+
+
+def test_photos_are_prepared_without_opencv_s_own_threads(side):
+    before = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(4)
+        loader(Batches(side, FLIP), Order(side.repeats, batch_size=4, seed=1, shuffle=True))
+        assert cv2.getNumThreads() == 1
+    finally:
+        cv2.setNumThreads(before)

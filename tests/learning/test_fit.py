@@ -21,9 +21,11 @@ from facemask.inference.predict import predict
 from facemask.learning import mixing, rates
 from facemask.learning.batches import Side
 from facemask.learning.classifier import Classifier
-from facemask.learning.fit import Fitted, Share, loaders, synced
+from facemask.learning.fit import Fitted, loaders
 from facemask.learning.fit import fit as fit_or_none
+from facemask.learning.shares import Share, synced
 from facemask.learning.task import Task, frequencies
+from facemask.records.bands import Cuts
 from facemask.scoring import metrics
 
 PLAIN = [params.Identity(kind="identity")]
@@ -50,8 +52,8 @@ def repo(empty_repository, tmp_path: Path, monkeypatch) -> Path:
 
 DROPOUT = {"p": 0.1, "samples": 1}
 BANDS = {"kind": "bands"}
-BINS = {"kind": "bins", "edges": [25, 30, 45, 60], "cuts": [30, 60]}
-DISTRIBUTION = {"kind": "distribution", "ages": [10, 80], "sigma": 3.0, "cuts": [30, 60]}
+BINS = {"kind": "bins", "edges": [25, 30, 45, 60]}
+DISTRIBUTION = {"kind": "distribution", "ages": [10, 80], "sigma": 3.0}
 
 
 def name(changes: dict) -> str:
@@ -171,13 +173,30 @@ def test_frequencies_are_those_of_what_the_sampler_draws(toy_yaml):
     torch.testing.assert_close(even[[0, 5, 10, 15]], torch.full((4,), 25.0))
 
 
-def test_fine_ages_are_folded_back_to_the_trainer_s_bands(toy_yaml):
-    head = {"kind": "three", "dropout": DROPOUT, "backbones": "one", "age": BINS}
-    recipe(copy.deepcopy(toy_yaml), head=head, young_cut=30, age_cut=60)
-    with pytest.raises(
-        UserError, match=r"head\.age\.cuts \[30, 60\] differ from young_cut and age_cut \(30, 58\)"
-    ):
-        recipe(toy_yaml, head=head, young_cut=30, age_cut=58)
+@pytest.mark.parametrize("freeze", [{"kind": "head_only"}, {"kind": "gradual", "every": 2}])
+def test_frozen_layers_keep_their_batch_statistics(repo, toy_yaml, freeze):
+    cfg = recipe(toy_yaml, epochs=2, freeze=freeze)
+    before = Classifier(cfg).backbones.state_dict()
+    after = fit(cfg, side(16, 0), side(8, 1), seed=1, live=repo / "live").model.backbones.state_dict()
+    means = [name for name in before if name.endswith("running_mean")]
+    assert means
+    assert all(not after[name].any() and not before[name].any() for name in means)
+
+
+@pytest.mark.parametrize("self_training", [False, True])
+def test_fine_ages_are_folded_back_to_the_bands_of_the_training_side(repo, toy_yaml, self_training):
+    fine = {"kind": "bins", "edges": [25, 45, 58]}
+    changes = {"head": {"kind": "three", "dropout": DROPOUT, "backbones": "one", "age": fine}}
+    changes |= {"young_cut": 25, "age_cut": 58}
+    if self_training:
+        changes["unlabelled"] = {
+            "kind": "self_training", "source": "eval", "rounds": 1, "threshold": 0.0, "per_class": None
+        }  # fmt: skip
+    train = replace(side(16, 0), cuts=Cuts(25, 58))
+    cfg = recipe(toy_yaml, **changes)
+    fitted = fit(cfg, train, side(8, 1), seed=1, live=repo / "live", unlabelled=side(4, 2).pixels)
+    bands = fitted.model.head.age.log_bands(torch.eye(4) * 50).argmax(1)
+    assert bands.tolist() == [0, 1, 1, 2]
 
 
 def test_the_epoch_kept_is_the_best_of_those_logged(repo, toy_yaml):
@@ -415,6 +434,14 @@ def test_the_finder_suggests_a_rate_at_which_the_loss_falls(repo, toy_yaml):
     assert all(a < b for a, b in itertools.pairwise(found.rates))
     assert found.rates[0] < found.suggestion < found.rates[int(np.argmin(found.losses))]
     assert min(found.losses) < 0.9 * found.losses[0]
+
+
+def test_the_finder_knows_the_bands_of_the_training_side(repo, toy_yaml):
+    """Without them there would be no band to fold these classes to."""
+    fine = {"kind": "bins", "edges": [25, 45, 58]}
+    head = {"kind": "three", "dropout": DROPOUT, "backbones": "one", "age": fine}
+    cfg = recipe(toy_yaml, head=head, young_cut=25, age_cut=58)
+    assert rates.find(cfg, replace(side(32, 0), cuts=Cuts(25, 58)), None, seed=0, steps=25).rates
 
 
 def test_a_frozen_backbone_is_frozen_when_the_rate_is_looked_for(repo, toy_yaml, monkeypatch):

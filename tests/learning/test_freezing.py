@@ -17,6 +17,7 @@ from facemask.learning import freezing, layers, optimisers
 from facemask.learning.facenet import FaceNet
 
 ADAMW = recipes.AdamW(kind="adamw", weight_decay=0.5, betas=(0.9, 0.999))
+Freeze = recipes.Nothing | recipes.HeadOnly | recipes.Gradual
 
 
 class Network(nn.Module):
@@ -45,14 +46,21 @@ class Network(nn.Module):
 
 
 class Toy(L.LightningModule):
-    def __init__(self) -> None:
+    def __init__(self, cfg: Freeze) -> None:
         super().__init__()
         self.model = Network()
+        self.freezing = freezing.build(cfg, self.model.backbones)
         self.states: list[dict[str, Tensor]] = [self.state()]
         self.gradients: list[set[str]] = []
 
     def state(self) -> dict[str, Tensor]:
         return copy.deepcopy(self.model.state_dict())
+
+    def on_train_epoch_start(self) -> None:
+        self.freezing.start_epoch(self.current_epoch)
+
+    def on_train_batch_start(self, batch: Tensor, index: int) -> None:
+        self.freezing.start_batch()
 
     def training_step(self, batch: Tensor, index: int) -> Tensor:
         return self.model(batch).square().mean()
@@ -75,14 +83,13 @@ class Toy(L.LightningModule):
         return optimisers.build(ADAMW, self.model, 0.01, 1.0)
 
 
-def run(cfg: recipes.HeadOnly | recipes.Gradual, epochs: int) -> Toy:
-    task = Toy()
+def run(cfg: Freeze, epochs: int) -> Toy:
+    task = Toy(cfg)
     trainer = L.Trainer(
         accelerator="cpu",
         devices=1,
         max_epochs=epochs,
         logger=False,
-        callbacks=[freezing.callback(cfg)],
         num_sanity_val_steps=0,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -149,8 +156,10 @@ def test_frozen_weights_stay_in_the_optimiser_without_gradient():
     assert held == everything
 
 
-def test_none_is_none():
-    assert freezing.callback(recipes.Nothing(kind="none")) is None
+def test_none_freezes_nothing():
+    task = run(recipes.Nothing(kind="none"), 1)
+    layers_of_both = resnet("layer4", "layer3", "layer2", "layer1", "conv1", "bn1") | plain(0, 1, 3, 4)
+    assert moved(task, 0) == layers_of_both | {"head"}
 
 
 @pytest.mark.parametrize(

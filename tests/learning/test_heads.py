@@ -12,14 +12,14 @@ from pydantic import TypeAdapter
 from facemask import recipes
 from facemask.learning import heads
 from facemask.records import classes
+from facemask.records.bands import OFFICIAL
 
-CUTS = (30, 60)
 EDGES = (20, 25, 30, 40, 50, 60, 70)
 AGES = {
     "bands": {"kind": "bands"},
-    "bins": {"kind": "bins", "cuts": CUTS, "edges": EDGES},
-    "corn": {"kind": "corn", "cuts": CUTS, "edges": EDGES},
-    "distribution": {"kind": "distribution", "cuts": CUTS, "ages": (10, 90), "sigma": 2.0},
+    "bins": {"kind": "bins", "edges": EDGES},
+    "corn": {"kind": "corn", "edges": EDGES},
+    "distribution": {"kind": "distribution", "ages": (10, 90), "sigma": 2.0},
 }
 KINDS = {
     "joint": {"kind": "joint"},
@@ -45,7 +45,7 @@ WIDTH = 7
 def build(name: str, *, p: float = 0.0, samples: int = 1, width: int = WIDTH) -> heads.Head:
     torch.manual_seed(0)
     dropout = {"dropout": {"p": p, "samples": samples}}
-    return heads.build(TypeAdapter(recipes.Head).validate_python(KINDS[name] | dropout), width)
+    return heads.build(TypeAdapter(recipes.Head).validate_python(KINDS[name] | dropout), width, OFFICIAL)
 
 
 def features(head: heads.Head, photos: int = 5, width: int = WIDTH) -> dict[str, torch.Tensor]:

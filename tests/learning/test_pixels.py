@@ -55,3 +55,12 @@ def test_the_stores_are_mapped_and_go_with_the_block():
         files = [Path(photos.filename), Path(masks.filename)]
         assert all(file.is_file() for file in files)
     assert not any(file.parent.exists() for file in files)
+
+
+@pytest.mark.parametrize("rows", [[], [4], [6, 0, 0, 5, 2]])
+def test_rows_are_stacked_below_in_order_and_on_disk(rows):
+    generator = np.random.default_rng(1)
+    above, below = (generator.integers(0, 256, (n, 4, 3, 3), dtype=np.uint8) for n in (8, 7))
+    whole = pixels.stacked(above, below, np.array(rows, np.int64))
+    assert np.array_equal(whole, np.concatenate([above, below[rows]]))
+    assert isinstance(whole, np.memmap)

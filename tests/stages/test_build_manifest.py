@@ -13,7 +13,7 @@ import pytest
 
 from facemask import params
 from facemask.errors import UserError
-from facemask.records import classes, tables
+from facemask.records import bands, classes, tables
 from stages import build_manifest, fix_labels
 
 Factory = Callable[..., Path]
@@ -127,6 +127,12 @@ def test_shifted_bands_change_targets_only(inputs: dict[str, Path]) -> None:
     assert moved.bytes["eval.csv"] == official.bytes["eval.csv"]
 
 
+def test_the_trainer_s_cuts_go_with_the_manifest(inputs: dict[str, Path]) -> None:
+    """Also where nobody's band moves."""
+    Result(inputs, bands=params.Bands(young_cut=30, age_cut=58))
+    assert bands.read(inputs["labels"].with_name("out") / "manifest") == (30, 58)
+
+
 def test_balancing_moves_repeats_of_the_training_side_only(inputs: dict[str, Path]) -> None:
     plain = Result(inputs)
     for balance in (
@@ -144,7 +150,8 @@ def test_balancing_moves_repeats_of_the_training_side_only(inputs: dict[str, Pat
 
 def test_a_second_run_writes_the_same_bytes_and_another_seed_does_not(inputs: dict[str, Path]) -> None:
     first = Result(inputs)
-    assert set(first.bytes) == {"classes.png", "eval.csv", "metrics.json", "train.csv", "unlabelled.csv"}
+    tables_and_cuts = {"bands.json", "eval.csv", "train.csv", "unlabelled.csv"}
+    assert set(first.bytes) == {"classes.png", "metrics.json"} | tables_and_cuts
     assert Result(inputs, name="again").bytes == first.bytes
     assert Result(inputs, seed=21).bytes["train.csv"] != first.bytes["train.csv"]
     assert first.bytes["classes.png"].startswith(b"\x89PNG")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import json
 import math
 import os
@@ -24,7 +25,7 @@ from torch import Tensor
 from facemask import config, launch, loading, params, presets, recipes
 from facemask.errors import UserError
 from facemask.images import reader
-from facemask.learning import fit, sides
+from facemask.learning import fit, shares, sides
 from facemask.learning.classifier import Classifier
 from facemask.learning.task import Task
 from facemask.records import classes, raw, tables
@@ -580,7 +581,7 @@ def test_14_photos_stay_bytes_in_a_file_until_they_are_on_the_device(
     toy_yaml["train"]["image"] |= {"size": [192, 144]}
     cfg = chosen(toy_yaml)
     found = sides.rows(recipe(cfg), 0, Path("build_manifest"))
-    many = sides.Rows(pd.concat([found.train] * 10), found.val, found.held, found.unlabelled)
+    many = dataclasses.replace(found, train=pd.concat([found.train] * 10))
     photos = reader.Reader(Path("face_crop"), Path("background_removal"), cfg.train.image)
     tracemalloc.start()
     try:
@@ -589,7 +590,7 @@ def test_14_photos_stay_bytes_in_a_file_until_they_are_on_the_device(
             for pixels in (opened.train.pixels, opened.val.pixels):
                 assert isinstance(pixels, np.memmap)
                 assert pixels.dtype == np.uint8
-            batches, count = fit.loaders(recipe(cfg), opened.train, None, seed=0, share=fit.Share(0, 1))
+            batches, count = fit.loaders(recipe(cfg), opened.train, None, seed=0, share=shares.Share(0, 1))
             assert [batch.photos.dtype for batch in batches] == [torch.uint8] * count
         assert tracemalloc.get_traced_memory()[1] < whole / 2
     finally:

@@ -38,6 +38,15 @@ def test_a_fold_scores_its_own_people_and_the_hold_out(prepared, toy_params):
         np.testing.assert_allclose(table[[f"p{k}" for k in range(18)]].sum(axis=1), 1, atol=1e-4)
 
 
+def test_a_fold_is_trained_on_the_manifest_s_bands(prepared, toy_yaml):
+    fine = {"kind": "distribution", "ages": [15, 80], "sigma": 3.0}
+    toy_yaml["train"]["head"] |= {"kind": "three", "backbones": "one", "age": fine}
+    toy_yaml["train"] |= {"young_cut": 29, "age_cut": 58}
+    cfg = loading.parse(toy_yaml, "toy")
+    prepared.manifest(cfg)
+    assert json.loads((prepared.fit(cfg) / "model.json").read_text())["cuts"] == [29, 58]
+
+
 def test_training_a_fold_again_gives_the_same_bytes(prepared, toy_params):
     out = prepared.fit(toy_params)
     before = {path.name: path.read_bytes() for path in out.iterdir()}

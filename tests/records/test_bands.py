@@ -1,0 +1,23 @@
+"""The trainer's cuts: what is written is read, and what cannot be read is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from facemask.errors import UserError
+from facemask.records import bands
+
+
+def test_cuts_come_back(tmp_path: Path) -> None:
+    bands.write(tmp_path, bands.Cuts(25, 58))
+    assert bands.read(tmp_path) == bands.Cuts(young=25, old=58)
+
+
+@pytest.mark.parametrize("content", [None, "", "{}", "[1]", '{"young_cut": null, "age_cut": 60}'])
+def test_missing_and_damaged_cuts_are_told_with_a_remedy(content: str | None, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / bands.NAME).write_text(content)
+    with pytest.raises(UserError, match=r"bands\.json: .*dvc repro build_manifest"):
+        bands.read(tmp_path)
