@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import pandas as pd
 
 from facemask import progress
 from facemask.errors import UserError
-from facemask.images import codec
+from facemask.images import codec, crew
 from facemask.records.roots import PREFIX, Roots
 
 # Decoding leaves the interpreter's lock, and a slow disk is waited for by several.
 THREADS: Final = 4
+CHUNK: Final = 16
 
 
 def check(where: Roots, keys: Iterable[str]) -> pd.DataFrame:
@@ -45,9 +45,14 @@ def check(where: Roots, keys: Iterable[str]) -> pd.DataFrame:
             return photo, digest, "unreadable", str(error)
         return photo, digest, "ok", ""
 
+    def several(chunk: Sequence[str]) -> list[tuple[str, str, str, str]]:
+        return [one(photo) for photo in chunk]
+
     photos = list(keys)
-    with ThreadPoolExecutor(THREADS) as pool:
-        rows = list(progress.track(pool.map(one, photos), total=len(photos), label="photos checked"))
+    chunks = [photos[start : start + CHUNK] for start in range(0, len(photos), CHUNK)]
+    parts = crew.threads(several, chunks, workers=THREADS)
+    told = progress.track(parts, total=len(photos), label="photos checked", size=len)
+    rows = [row for part in told for row in part]
     checked = pd.DataFrame(rows, columns=["photo", "sha256", "status", "reason"], dtype=str)
     for place, part in checked.groupby(checked["photo"].map(_part)):
         if (part["status"] != "ok").all():

@@ -14,6 +14,8 @@ extra
     data sets beside the main one, for training only
 fixes
     known wrong labels
+csvfile
+    CSV files as text, with the line where each row stands
 tables
     reading and writing the CSV files between stages, and their schemas
 folds

@@ -20,7 +20,7 @@ from typing import Any, Final
 import pandas as pd
 
 from facemask.errors import UserError
-from facemask.records import fixes, raw, tables
+from facemask.records import csvfile, fixes, raw
 from facemask.records.roots import PREFIX, SYNTHESISED, Roots
 
 _LAYOUT: Final = (
@@ -108,7 +108,7 @@ def names(roots: Roots) -> list[str]:
             raise UserError(f"{entry.path}: has neither train/ nor unlabelled/; {_LAYOUT}")
         found.append(entry.name)
     people = roots.synthetic / "train" / "train.csv"
-    if people.exists() and len(tables.text(people, "run `dvc repro synthesise`")):
+    if people.exists() and len(csvfile.text(people, "run `dvc repro synthesise`")):
         found.append(SYNTHESISED)
     return sorted(found)
 
@@ -201,8 +201,8 @@ def _sources(name: str, path: Path, folders: Collection[str], people: Collection
     remedy = (
         "wanted is folder,source: a folder of train.csv and a person's id in the main data set, or nothing"
     )
-    frame = tables.text(path, remedy)
-    tables.require(path, frame, ("folder", "source"), remedy)
+    frame = csvfile.text(path, remedy)
+    csvfile.require(path, frame, ("folder", "source"), remedy)
     bare = {person.lstrip("0"): person for person in sorted(people)}
     sources: dict[str, str] = {}
     for line, folder, source in zip(frame.index, frame["folder"], frame["source"], strict=True):

@@ -26,7 +26,7 @@ from typing import Any, Final, Literal, assert_never, cast, get_args
 import pandas as pd
 
 from facemask.errors import UserError
-from facemask.records import classes, raw, tables
+from facemask.records import classes, csvfile, raw
 
 Field = Literal["gender", "age", "photo", "swap"]
 Status = Literal["confirmed", "unconfirmed"]
@@ -63,8 +63,8 @@ def load(path: Path) -> tuple[Fix, ...]:
     UserError
         If the file is missing, or a row is incomplete, malformed, changes nothing or stands there twice.
     """
-    frame = tables.text(path, _REMEDY)
-    tables.require(path, frame, COLUMNS, _REMEDY)
+    frame = csvfile.text(path, _REMEDY)
+    csvfile.require(path, frame, COLUMNS, _REMEDY)
     known: dict[tuple[str, ...], str] = {}
     fixes = []
     for line, row in zip(frame.index, frame.to_dict("records"), strict=True):

@@ -25,7 +25,7 @@ from typing import Final
 import pandas as pd
 
 from facemask.errors import UserError
-from facemask.records import classes, tables
+from facemask.records import classes, csvfile
 
 MASK_OF: Final = {f"mask{n}": 0 for n in range(1, 6)} | {"incorrect_mask": 1, "normal": 2}
 KINDS: Final = tuple(MASK_OF)
@@ -105,8 +105,8 @@ def labelled(root: Path, notes: Notes, remedy: str) -> pd.DataFrame:
 def _people(root: Path, remedy: str) -> pd.DataFrame:
     """Rows of train.csv: person, folder, gender (0..1), age."""
     path = root / "train" / "train.csv"
-    frame = tables.text(path, remedy)
-    tables.require(path, frame, ("id", "gender", "race", "age", "path"), remedy)
+    frame = csvfile.text(path, remedy)
+    csvfile.require(path, frame, ("id", "gender", "race", "age", "path"), remedy)
     if frame.empty:
         raise UserError(f"{path}: has no rows; {remedy}")
     seen: dict[str, int] = {}
@@ -197,8 +197,10 @@ def _eval(root: Path, notes: Notes) -> list[tuple[str, str]]:
     path = root / "eval" / "info.csv"
     images = root / "eval" / "images"
     remedy = "add it, or remove eval/ if no answers are wanted"
-    frame = tables.text(path, remedy)
-    tables.require(path, frame, ("ImageID",), "a column ImageID with the file names of eval/images is wanted")
+    frame = csvfile.text(path, remedy)
+    csvfile.require(
+        path, frame, ("ImageID",), "a column ImageID with the file names of eval/images is wanted"
+    )
     names = frame["ImageID"]
     for line, name in names[~names.map(plain).astype(bool)].items():
         raise UserError(

@@ -7,7 +7,7 @@ a person called ``None`` survive), floats carry six significant digits, an unkno
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -18,7 +18,7 @@ from pandas.api import types as dtypes
 
 from facemask import files
 from facemask.errors import UserError
-from facemask.records import classes
+from facemask.records import classes, csvfile
 
 Kind = type[str] | type[int] | type[float]
 
@@ -124,61 +124,6 @@ SUBMISSION: Final = _of("infer", "submission.csv", {"ImageID": str, "ans": int},
 ANSWERS: Final = _of("sample_data", "answers.csv", dict(SUBMISSION.columns), "ImageID")
 
 
-def text(path: Path, remedy: str) -> pd.DataFrame:
-    """Read a CSV file with every field as text, indexed by line number; BOM and CRLF are tolerated.
-
-    Raises
-    ------
-    UserError
-        If the file is missing, cannot be read, is not UTF-8 or is not a CSV table; names file, line and ``remedy``.
-    """
-    lines: list[int] = []
-    rows: list[list[str]] = []
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = next(reader, [])
-            for row in reader:
-                if not row:
-                    continue
-                if len(row) != len(header):
-                    counts = f"{len(row)} fields, but the header has {len(header)}"
-                    raise UserError(f"{path}: line {reader.line_num}: {counts}; {remedy}")
-                lines.append(reader.line_num)
-                rows.append(row)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; {remedy}") from None
-    except (IsADirectoryError, NotADirectoryError):
-        raise UserError(f"{path}: not a file; {remedy}") from None
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read ({error.strerror or error}); make it readable; {remedy}"
-        ) from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: not a CSV table in UTF-8 ({error}); {remedy}") from None
-    twice = [name for place, name in enumerate(header) if name in header[:place]]
-    if twice:
-        raise UserError(f"{path}: column {twice[0]!r} occurs twice; {remedy}")
-    return pd.DataFrame(
-        rows, columns=pd.Index(header, dtype=str), index=pd.Index(lines, dtype=int), dtype=str
-    )
-
-
-def require(path: Path, frame: pd.DataFrame, columns: Iterable[str], remedy: str) -> None:
-    """Check that a table read by :func:`text` has ``columns``.
-
-    Raises
-    ------
-    UserError
-        If one is missing; names it and those that were found.
-    """
-    missing = [column for column in columns if column not in frame.columns]
-    if missing:
-        found = ", ".join(frame.columns) or "an empty file"
-        hint = "; fields are separated by commas" if ";" in found or "\t" in found else ""
-        raise UserError(f"{path}: column {missing[0]!r} is missing (found: {found}){hint}; {remedy}")
-
-
 def read(path: Path, schema: Schema) -> pd.DataFrame:
     """Read a table: the schema's columns in its order as ``str``, int64 and float64.
 
@@ -190,19 +135,22 @@ def read(path: Path, schema: Schema) -> pd.DataFrame:
         If the file or a column is missing, a number cannot be read, or the key repeats: names file, line and
         column, and the stage that writes the file.
     """
-    raw = text(path, schema.remedy)
-    require(path, raw, schema.columns, schema.remedy)
-    frame = raw[list(schema.columns)]
+    frame = pd.concat(_typed(path, raw, schema) for raw in csvfile.blocks(path, schema.remedy))
     if schema.key is not None:
         repeated = frame[schema.key][frame[schema.key].duplicated()]
         for line, value in repeated.items():
             raise UserError(f"{path}: line {line}: {schema.key} {value!r} occurs twice; {schema.remedy}")
+    return frame.reset_index(drop=True)
+
+
+def _typed(path: Path, raw: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    csvfile.require(path, raw, schema.columns, schema.remedy)
     numbers = {
-        name: _numbers(path, frame[name], kind, schema.remedy)
+        name: _numbers(path, raw[name], kind, schema.remedy)
         for name, kind in schema.columns.items()
         if kind is not str
     }
-    return frame.assign(**numbers).reset_index(drop=True)
+    return raw[list(schema.columns)].assign(**numbers)
 
 
 def _numbers(path: Path, column: pd.Series[str], kind: Kind, remedy: str) -> pd.Series[Any]:

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from facemask.errors import UserError
-from facemask.records import classes, raw, tables
+from facemask.records import classes, csvfile, raw, tables
 
 UNKNOWN_RACE: Final = "unknown"
 # What the usual file systems take, in bytes.
@@ -102,8 +102,8 @@ def _contest(root: Path) -> tuple[Face, ...]:
 
 
 def _listed(root: Path, path: Path) -> tuple[Face, ...]:
-    frame = tables.text(path, _LAYOUT)
-    tables.require(path, frame, _NEEDED, _LAYOUT)
+    frame = csvfile.text(path, _LAYOUT)
+    csvfile.require(path, frame, _NEEDED, _LAYOUT)
     if unknown := [name for name in frame.columns if name not in _NEEDED + _OPTIONAL]:
         raise UserError(
             f"{path}: unknown column {unknown[0]!r}; known columns: {', '.join(_NEEDED + _OPTIONAL)}"

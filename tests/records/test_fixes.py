@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from facemask.errors import UserError
-from facemask.records import fixes, raw, tables
+from facemask.records import csvfile, fixes, raw
 from facemask.sample.contest import PLANTED
 
 HEADER = "dataset,id,field,old,new,status,source,note"
@@ -237,7 +237,7 @@ def test_the_shipped_list_covers_the_development_data(shared: Path, repository: 
     shipped = fixes.select(
         fixes.load(repository / "data" / "label_fixes.csv"), "realfaces", "confirmed"
     ).applied
-    known = tables.text(shared / "data" / "realfaces" / "known_label_fixes.csv", "")
+    known = csvfile.text(shared / "data" / "realfaces" / "known_label_fixes.csv", "")
     expected = {
         (row["id"], row["field"].replace("files", "swap"), row["old"], row["new"])
         for _, row in known.iterrows()
