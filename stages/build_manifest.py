@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
+
 from facemask import files, params
 from facemask.launch import launch
 from facemask.records import bands, manifest, tables
@@ -27,11 +29,7 @@ def run(
     plot: Path,
 ) -> None:
     """Join ``labels``, ``faces`` and ``mattes``; write ``out``/{train,eval,unlabelled}.csv, bands.json, and a chart."""
-    sides = manifest.sides(faces, mattes)
-    labelled, listed, extra, found = (
-        manifest.join(tables.read(labels / schema.name, schema), sides)
-        for schema in (tables.LABELS, tables.EVAL, tables.EXTRA, tables.UNLABELLED)
-    )
+    labelled, listed, extra, found = _joined(labels, faces, mattes)
     rows = manifest.train(cfg, cuts, labelled, extra, listed, seed=seed)
     unlabelled = manifest.unlabelled(found, labelled, listed, extra)
     with files.replacing(out) as folder:
@@ -46,6 +44,13 @@ def run(
     files.write_json(metrics, manifest.counts(rows, len(listed), len(unlabelled), left_out))
     per_class = manifest.class_counts(rows)
     class_counts.draw(per_class["official"], per_class["balanced"], plot)
+
+
+def _joined(labels: Path, faces: Path, mattes: Path) -> list[pd.DataFrame]:
+    """Labels, eval photos, those of extra data sets and those without labels, with their faces and mattes."""
+    sides = manifest.sides(faces, mattes)
+    schemas = (tables.LABELS, tables.EVAL, tables.EXTRA, tables.UNLABELLED)
+    return [manifest.join(tables.read(labels / schema.name, schema), sides) for schema in schemas]
 
 
 def main() -> None:
