@@ -26,8 +26,14 @@ LAYOUT: Final = (
 
 
 def available(folder: Path) -> dict[str, str]:
-    """Name and description of every preset in ``folder``, sorted by name."""
-    return {path.stem: _read(path)["description"].strip() for path in sorted(folder.glob("*.yaml"))}
+    """Name and description of every preset in ``folder``, sorted by name.
+
+    Raises
+    ------
+    UserError
+        If there is none, or one cannot be read.
+    """
+    return {path.stem: _read(path)["description"].strip() for path in _files(folder)}
 
 
 def apply(name: str, folder: Path, target: Path) -> str:
@@ -42,7 +48,7 @@ def apply(name: str, folder: Path, target: Path) -> str:
     """
     path = folder / f"{name}.yaml"
     if not path.is_file():
-        names = [known.stem for known in sorted(folder.glob("*.yaml"))]
+        names = [known.stem for known in _files(folder)]
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
         raise UserError(
             f"no preset {name!r}; "
@@ -64,6 +70,12 @@ def apply(name: str, folder: Path, target: Path) -> str:
         n=2,
     )
     return "".join(lines)
+
+
+def _files(folder: Path) -> list[Path]:
+    if found := sorted(folder.glob("*.yaml")):
+        return found
+    raise UserError(f"{folder}: no presets here; run from the project's folder")
 
 
 def _read(path: Path) -> Content:

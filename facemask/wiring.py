@@ -9,6 +9,8 @@ from typing import Any
 import grimp
 from ruamel.yaml import YAML
 
+from facemask import loading
+from facemask.errors import UserError
 from facemask.files import replacing
 
 PACKAGES = ("facemask", "stages")
@@ -44,17 +46,30 @@ def is_code(dep: str) -> bool:
 
 
 def rewrite(path: Path) -> list[str]:
-    """Put each stage's import closure into ``path`` (``dvc.yaml``), before its data; return the stages that changed."""
+    """Put each stage's import closure into ``path`` (``dvc.yaml``), before its data; return the stages that changed.
+
+    Raises
+    ------
+    UserError
+        If the file is not YAML, or a stage of ours in it has no list ``deps``.
+    """
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 10_000
     yaml.indent(mapping=2, sequence=4, offset=2)
-    text = path.read_text()
+    text, plain = loading.read(path)
+    listed = plain.get("stages") if isinstance(plain, dict) else None
+    if not isinstance(listed, dict):
+        raise UserError(f"{path}: no section `stages`")
+    # A stage whose file is not there yet keeps what it has.
+    ours = [name for name in listed if Path("stages", f"{name}.py").exists()]
+    for name in ours:
+        if not isinstance(listed[name], dict) or not isinstance(listed[name].get("deps"), list):
+            raise UserError(f"{path}: stages.{name}: a list `deps` is wanted")
     content: dict[str, Any] = yaml.load(text)
     stages = content["stages"]
     changed = []
-    # A stage whose file is not there yet keeps what it has.
-    for name, code in closures([name for name in stages if Path("stages", f"{name}.py").exists()]).items():
+    for name, code in closures(ours).items():
         deps = stages[name]["deps"]
         wanted = [*code, *(dep for dep in deps if not is_code(dep))]
         if list(deps) != wanted:

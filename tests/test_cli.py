@@ -69,12 +69,17 @@ def test_mistakes_are_one_line_and_code_1(project: Path, repository: Path) -> No
         ("params.yaml", b"seed: 1  # caf\xe9\n", "not UTF-8 ", ["preset tiny", "params"]),
         ("params.yaml", b"seed: 1\nseed: 2\n", "line 2: seed stands twice", ["preset tiny", "params"]),
         ("params.yaml", b"seed: &a [*a]\n", "an alias ", ["preset tiny", "params"]),
+        ("dvc.yaml", b"stages: [", "not valid YAML: ", ["deps"]),
+        ("dvc.yaml", b"- stages\n", "no section `stages`", ["deps"]),
+        ("dvc.yaml", b"stages: {train: {deps: x}}\n", "stages.train: a list `deps` is wanted", ["deps"]),
     ],
 )
 def test_broken_files_are_one_line_and_code_1(
     project: Path, repository: Path, file: str, content: bytes, told: str, commands: list[str]
 ) -> None:
     (project / file).write_bytes(content)
+    (project / "stages").mkdir()
+    (project / "stages" / "train.py").touch()
     for command in commands:
         ended = facemask(project, repository, *command.split())
         assert (ended.returncode, ended.stdout) == (1, "")
@@ -82,9 +87,19 @@ def test_broken_files_are_one_line_and_code_1(
         assert ended.stderr.count("\n") == 1
 
 
-def test_outside_the_project_deps_says_where_to_run(tmp_path: Path, repository: Path) -> None:
-    ended = facemask(tmp_path, repository, "deps")
-    wanted = "error: dvc.yaml: no such file; run from the project's folder\n"
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("deps", "dvc.yaml: no such file"),
+        ("preset --list", "presets: no presets here"),
+        ("preset tiny", "presets: no presets here"),
+    ],
+)
+def test_outside_the_project_commands_say_where_to_run(
+    command: str, told: str, tmp_path: Path, repository: Path
+) -> None:
+    ended = facemask(tmp_path, repository, *command.split())
+    wanted = f"error: {told}; run from the project's folder\n"
     assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", wanted)
 
 

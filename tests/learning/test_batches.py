@@ -14,13 +14,12 @@ from facemask import recipes
 from facemask.images.augment import Augmentation
 from facemask.images.backgrounds import Backgrounds
 from facemask.learning.batches import Batches, Order, Side, Ticket, loader, sampler_weights
-from facemask.learning.unlabelled import Endless, Pairs
 
 SIZE = (16, 12)
 SHUFFLE = recipes.Shuffle(kind="shuffle")
 
 
-def epoch(order: Order | Endless, number: int = 0) -> list[int]:
+def epoch(order: Order, number: int = 0) -> list[int]:
     order.set_epoch(number)
     return [row for ticket in order for row in ticket.rows.tolist()]
 
@@ -115,52 +114,7 @@ def test_weights_need_a_shuffle():
         Order(np.ones(3, np.int64), batch_size=2, seed=0, shuffle=False, weights=np.full(3, 1 / 3))
 
 
-# ------------------------------------------------------------------------------------------------ endless sampler
-@pytest.mark.parametrize(("rows", "batches", "size"), [(10, 3, 4), (3, 2, 8), (50, 2, 5)])
-def test_endless_passes_see_every_row_equally_often(rows, batches, size):
-    endless = Endless(rows, batches=batches, batch_size=size, seed=1)
-    assert len(endless) == batches
-    stream: list[int] = []
-    for number in range(2 * rows):
-        endless.set_epoch(number)
-        tickets = list(endless)
-        assert [len(ticket.rows) for ticket in tickets] == [size] * batches
-        stream += [row for ticket in tickets for row in ticket.rows.tolist()]
-    passes = [stream[k : k + rows] for k in range(0, len(stream) - rows + 1, rows)]
-    assert all(sorted(one) == list(range(rows)) for one in passes)
-    assert len({tuple(one) for one in passes}) > 1
-
-
-def test_endless_epochs_repeat_exactly():
-    def endless(seed: int) -> Endless:
-        return Endless(10, batches=3, batch_size=4, seed=seed)
-
-    assert epoch(endless(0), 7) == epoch(endless(0), 7)
-    assert epoch(endless(0), 7) != epoch(endless(1), 7)
-    one = endless(0)
-    first = seeds(one)
-    one.set_epoch(1)
-    assert not set(first) & set(seeds(one))
-
-
-def test_endless_processes_share_each_batch():
-    def endless(**share: int) -> Endless:
-        return Endless(10, batches=3, batch_size=4, seed=0, **share)
-
-    for whole, first, second in zip(
-        endless(), endless(rank=0, world=2), endless(rank=1, world=2), strict=True
-    ):
-        assert sorted(whole.rows.tolist()) == sorted([*first.rows.tolist(), *second.rows.tolist()])
-        assert sorted(whole.seeds.tolist()) == sorted([*first.seeds.tolist(), *second.seeds.tolist()])
-        assert len(first.rows) == len(second.rows) == 2
-
-
-def test_endless_needs_a_row():
-    with pytest.raises(ValueError, match="no row"):
-        Endless(0, batches=1, batch_size=1, seed=0)
-
-
-# --------------------------------------------------------------------------------------------------------- batches
+# ------------------------------------------------------------------------------------------------ batches --------
 @pytest.fixture
 def pixels() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (10, *SIZE, 3), dtype=np.uint8)
@@ -209,7 +163,6 @@ def test_nothing_changes_the_store(side):
     before, mattes = side.pixels.copy(), side.mattes.copy()
     for ticket in tickets(5):
         Batches(side, FLIP, Backgrounds(FILLS, side.pixels))[ticket]
-        Pairs(side.pixels, FLIP)[ticket]
     assert np.array_equal(before, side.pixels)
     assert np.array_equal(mattes, side.mattes)
 
@@ -261,20 +214,6 @@ def test_backgrounds_come_before_the_augmentation(side):
 def test_backgrounds_need_mattes(side):
     with pytest.raises(ValueError, match="without mattes"):
         Batches(replace(side, mattes=None), None, Backgrounds(FILLS, side.pixels))
-
-
-def test_pairs_are_the_same_photos_plain_and_augmented(side):
-    for ticket in tickets(4):
-        pair = Pairs(side.pixels, FLIP)[ticket]
-        assert np.array_equal(pair.plain.numpy(), side.pixels[ticket.rows])
-        for strong, row, seed in zip(pair.strong.numpy(), ticket.rows, ticket.seeds.tolist(), strict=True):
-            assert np.array_equal(strong, FLIP(side.pixels[row].copy(), seed))
-            assert not np.array_equal(strong, side.pixels[row])
-
-
-def test_pairs_load(side):
-    endless = Endless(10, batches=3, batch_size=4, seed=0)
-    assert [len(pair.strong) for pair in loader(Pairs(side.pixels, FLIP), endless)] == [4, 4, 4]
 
 
 def test_photos_are_prepared_without_opencv_s_own_threads(side):
