@@ -29,6 +29,7 @@ import numpy.typing as npt
 import pandas as pd
 import yaml
 from dvc.exceptions import DvcException
+from dvc_data.index import DataIndexDirError
 
 from facemask import files, presets
 from facemask.records import classes
@@ -144,7 +145,7 @@ def _collect(clone: Path) -> Found:
         name, _, seed = label.rpartition("-seed")
         try:
             text = dvc.api.read("data/combine/oof.csv", repo=str(clone), rev=label)
-        except (DvcException, OSError) as error:
+        except (DvcException, DataIndexDirError, OSError) as error:
             print(f"{label}: left out: {error}", file=sys.stderr)
             continue
         table = pd.read_csv(io.StringIO(text), dtype={"photo": str, "person": str})

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from benchmarks import ablation
 from benchmarks.ablation import Answers
+from facemask.records import classes
 
 PEOPLE, PHOTOS = 30, 18
 PLAN = {
@@ -67,3 +72,48 @@ def test_the_table_is_ordered_by_score_and_leaves_out_what_cannot_be_compared() 
     assert f"{PEOPLE} people" in text
     assert "(seeds 1, 2), with a log loss of 1.500 nats a photo" in text
     assert text.endswith("Read it well.\n")
+
+
+PIPELINE = """\
+stages:
+  combine:
+    cmd: mkdir -p data/combine && cp given.csv data/combine/oof.csv
+    deps: [given.csv]
+    outs: [data/combine]
+"""
+
+
+@pytest.mark.slow
+def test_experiments_whose_answers_are_gone_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def dvc(*arguments: str) -> None:
+        subprocess.run([sys.executable, "-m", "dvc", *arguments], check=True)
+
+    def experiment(name: str, surest: float) -> None:
+        table = np.full((18, 18), (1 - surest) / 17)
+        np.fill_diagonal(table, surest)
+        rows = pd.DataFrame(table, columns=list(classes.columns()))
+        rows = rows.assign(photo=[f"{k}.jpg" for k in range(18)], person=["a", "b"] * 9)
+        rows.assign(**{"class": range(18)}).to_csv("given.csv", index=False)
+        dvc("exp", "run", "--name", name)
+
+    subprocess.run(["git", "init", "-q"], check=True)
+    dvc("init", "-q")
+    Path("dvc.yaml").write_text(PIPELINE)
+    Path("given.csv").write_text("")
+    subprocess.run(["git", "add", "."], check=True)
+    subprocess.run(
+        ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "start"], check=True
+    )
+    experiment("base-seed1", 0.9)
+    before = set(Path(".dvc/cache").rglob("*.dir"))
+    experiment("mild-seed1", 0.8)
+    for folder in set(Path(".dvc/cache").rglob("*.dir")) - before:
+        folder.unlink()
+    found = ablation._collect(tmp_path)
+    assert list(found) == [("base", 1)]
+    assert found["base", 1].losses[:, 0] == pytest.approx(-9 * np.log(0.9))
+    assert "mild-seed1: left out: " in capsys.readouterr().err
