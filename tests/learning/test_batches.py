@@ -114,7 +114,7 @@ def test_weights_need_a_shuffle():
         Order(np.ones(3, np.int64), batch_size=2, seed=0, shuffle=False, weights=np.full(3, 1 / 3))
 
 
-# ------------------------------------------------------------------------------------------------ batches --------
+# -------------------------------------------------------------------------------------------------------- batches
 @pytest.fixture
 def pixels() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (10, *SIZE, 3), dtype=np.uint8)
