@@ -8,16 +8,17 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from torch.utils.data import DataLoader
 
 from benchmarks import bench, million
 from benchmarks import finders as compare
-from benchmarks.speed import copies, dvc_scale, growth, turns, watch
+from benchmarks.speed import copies, dvc_scale, growth, train_loop, turns, watch
 from benchmarks.speed.outcome import Effort, Outcome
 from facemask.images import health
 from facemask.records import raw
@@ -60,6 +61,58 @@ def test_turns_go_on_for_as_long_as_is_asked(monkeypatch: pytest.MonkeyPatch) ->
     sides = {"one": takes([1, 2, 3, 4, 5], calls, "one")}
     # The clock is looked at at the start, and after each round from the second on.
     assert len(turns.alternate(sides, 2, seconds=25, warm=False)["one"]) == 4
+
+
+def test_the_ratio_comes_with_the_bounds_that_chance_leaves_it() -> None:
+    one = [turns.Taken(1.0, 1.0)] * 40
+    even = [turns.Taken(1 / (1 + k / 1000), 1.0) for k in range(40)]
+    # Order statistics of forty rounds: the 14th and the 27th.
+    assert turns.interval({"a": one, "b": even}, "a", "b") == [1.013, 1.026]
+    assert turns.interval({"a": one[:3], "b": even[:3]}, "a", "b") == [None, None]
+
+
+class Counted(DataLoader[str]):
+    """A loader of epochs of three batches that says how often it was asked; ``workers`` only claims some."""
+
+    def __init__(self, workers: int) -> None:
+        self.num_workers, self.prefetch_factor, self.given = workers, 2 if workers else None, 0
+
+    def __iter__(self) -> Iterator[str]:  # type: ignore[override]
+        for _ in range(3):
+            self.given += 1
+            yield f"real {self.given}"
+
+
+@pytest.mark.parametrize(("workers", "before"), [(0, 0), (1, 2)])
+def test_blocks_of_both_loops_take_turns_within_one_training(
+    workers: int, before: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = 0.0
+
+    def now() -> turns.Taken:
+        return turns.Taken(clock, clock / 2)
+
+    monkeypatch.setattr(turns, "now", now)
+    blocks = train_loop.Blocks(Counted(workers), batches=2, rounds=2, seconds=0.0)
+    seen = []
+    for batch in blocks:
+        seen.append(batch)
+        # Training on a batch; a real one was also slow to come.
+        clock += 2.0 if batch == "real 1" else 3.0
+    given = iter(range(2, 100))
+
+    def real() -> list[str]:
+        # What lay ready before the block began is thrown away.
+        for _ in range(before):
+            next(given)
+        return [f"real {next(given)}" for _ in range(2)]
+
+    constant = ["real 1"] * 2
+    assert seen == [*real(), *constant, *constant, *real(), *real(), *constant]
+    # The first round is not counted.
+    assert [one.wall for one in blocks.taken["loop"]] == [6.0, 6.0]
+    assert [one.wall for one in blocks.taken["constant"]] == [4.0, 4.0]
+    assert turns.ratio(blocks.taken, "constant", "loop") == pytest.approx(2 / 3)
 
 
 def test_without_a_round_there_is_no_ratio() -> None:
@@ -165,7 +218,7 @@ def test_the_exponent_is_that_of_the_growth_beyond_the_start(power: float) -> No
 
 
 def test_growth_within_the_noise_of_the_start_tells_no_exponent() -> None:
-    assert growth.exponent({70: 1.0, 1000: 1.01, 5000: 1.2, 19000: 1.9}) is None
+    assert growth.exponent({70: 1.0, 1000: 1.01, 5000: 1.2, 19000: 1.45}) is None
     # The size within the noise is left out.
     assert growth.exponent({70: 1.0, 1000: 1.2, 2070: 2.0, 4070: 3.0}) == pytest.approx(1)
 
@@ -201,6 +254,23 @@ def test_small_files_lie_as_the_contests_do(tmp_path: Path) -> None:
     assert len(files) == 21 + 14
     assert len({path.read_bytes() for path in files}) == len(files)
     assert {path.stat().st_size for path in files} == {dvc_scale.SIZE}
+
+
+@pytest.mark.skipif(not watch.possible(), reason="memory is read from Linux's /proc")
+def test_a_lone_process_is_watched_by_its_counters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mapped.bin").write_bytes(bytes(90_000_000))
+    (tmp_path / "lone.py").write_text(
+        "import mmap, time\n"
+        "filled = bytearray(b'1') * 120_000_000\n"
+        "with open('mapped.bin', 'rb') as opened:\n"
+        "    file = mmap.mmap(opened.fileno(), 0, prot=mmap.PROT_READ)\n"
+        "seen = sum(file[::4096])\n"
+        "time.sleep(1)\n"
+    )
+    monkeypatch.setattr(watch, "_proportional", lambda pid: pytest.fail("all its pages were walked"))
+    spent = watch.run(f"exec {sys.executable} lone.py", tmp_path, os.environ)
+    assert 120e6 / 2**20 < spent.own < 200
+    assert 90e6 / 2**20 < spent.mapped < 170
 
 
 @pytest.mark.skipif(not watch.possible(), reason="memory is read from Linux's /proc")

@@ -43,7 +43,7 @@ STAGES: Final = (
 START: Final = 70
 FLAT: Final = 1.3
 # Seconds. Starts of one stage were seen to differ by half of that, so that less growth tells nothing.
-_TOLD_APART: Final = 1.0
+_TOLD_APART: Final = 0.5
 _COUNTS: Final = 2.0
 _NOBODY: Final = ("-c", "user.name=bench", "-c", "user.email=bench@localhost")
 _PHOTOS: Final = "data/photos"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
+
+from scipy.stats import quantile_test
 
 
 class Taken(NamedTuple):
@@ -101,6 +104,17 @@ def spread(taken: Rounds, numerator: str, denominator: str) -> list[float]:
     """Least and greatest quotient of a round."""
     quotients = [one.wall / other.wall for one, other in _pairs(taken, numerator, denominator)]
     return [round(min(quotients), 4), round(max(quotients), 4)]
+
+
+def interval(taken: Rounds, numerator: str, denominator: str) -> list[float | None]:
+    """Bounds that hold :func:`ratio` with 95 % confidence, whatever the rounds' distribution; None where rounds lack.
+
+    The order statistics of the binomial test of a median (scipy's ``quantile_test``).
+    """
+    quotients = [one.wall / other.wall for one, other in _pairs(taken, numerator, denominator)]
+    median = statistics.median(quotients)
+    bounds = quantile_test(quotients, q=median, p=0.5).confidence_interval(0.95)
+    return [None if math.isnan(bound) else round(float(bound), 4) for bound in bounds]
 
 
 def _pairs(taken: Rounds, one: str, other: str) -> list[tuple[Taken, Taken]]:

@@ -90,8 +90,31 @@ def sampler_weights(
     return np.asarray(chances / chances.sum(), dtype=np.float64)
 
 
-class Order(Sampler[Ticket]):
-    """Tickets of one epoch.
+class Tickets(Sampler[Ticket]):
+    """Tickets of one epoch, always as many.
+
+    Parameters
+    ----------
+    batches
+        Tickets an epoch.
+    rank, world
+        This process's share of each batch: every ``world``-th photo from ``rank`` on.
+    """
+
+    def __init__(self, batches: int, *, seed: int, rank: int, world: int) -> None:
+        self.batches, self.seed, self.rank, self.world = batches, seed, rank, world
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return self.batches
+
+    def set_epoch(self, epoch: int) -> None:
+        """Make the next iteration that of ``epoch``; Lightning calls it at every epoch's start."""
+        self.epoch = epoch
+
+
+class Order(Tickets):
+    """Tickets of every row, as often as it is repeated.
 
     Parameters
     ----------
@@ -106,7 +129,7 @@ class Order(Sampler[Ticket]):
         (rows,) chances that sum to 1: the epoch is then as many draws as ``repeats`` has in all, with replacement.
         Needs ``shuffle``.
     rank, world
-        This process's share: every ``world``-th photo of each batch from ``rank`` on.
+        As in :class:`Tickets`.
     """
 
     def __init__(
@@ -123,16 +146,8 @@ class Order(Sampler[Ticket]):
         if weights is not None and not shuffle:
             raise ValueError("weights draw at random: they need shuffle")
         self.rows = np.repeat(np.arange(len(repeats)), repeats)
-        self.batches = -(-len(self.rows) // batch_size)
-        self.seed, self.shuffle, self.weights, self.rank, self.world = seed, shuffle, weights, rank, world
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return self.batches
-
-    def set_epoch(self, epoch: int) -> None:
-        """Make the next iteration that of ``epoch``; Lightning calls it at every epoch's start."""
-        self.epoch = epoch
+        super().__init__(-(-len(self.rows) // batch_size), seed=seed, rank=rank, world=world)
+        self.shuffle, self.weights = shuffle, weights
 
     def __iter__(self) -> Iterator[Ticket]:
         rows, seeds = self.rows, np.zeros(len(self.rows), np.int64)

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from facemask.images.augment import Augmentation
-from facemask.learning.batches import Ticket
+from facemask.learning.batches import Ticket, Tickets
 from facemask.learning.pixels import Pixels
 
 
@@ -22,7 +22,7 @@ class Pair(NamedTuple):
     strong: Tensor
 
 
-class Endless(Sampler[Ticket]):
+class Endless(Tickets):
     """Tickets out of endless passes over all rows, each pass in a new order; an epoch goes on where the last ended.
 
     Parameters
@@ -34,7 +34,7 @@ class Endless(Sampler[Ticket]):
     batch_size
         Rows a ticket over all devices, always as many.
     rank, world
-        As in :class:`~facemask.learning.batches.Order`.
+        As in :class:`~facemask.learning.batches.Tickets`.
     """
 
     def __init__(
@@ -42,16 +42,8 @@ class Endless(Sampler[Ticket]):
     ) -> None:
         if rows < 1:
             raise ValueError("there is no row to draw")
-        self.rows, self.batches, self.batch_size = rows, batches, batch_size
-        self.seed, self.rank, self.world = seed, rank, world
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return self.batches
-
-    def set_epoch(self, epoch: int) -> None:
-        """Make the next iteration that of ``epoch``; Lightning calls it at every epoch's start."""
-        self.epoch = epoch
+        super().__init__(batches, seed=seed, rank=rank, world=world)
+        self.rows, self.batch_size = rows, batch_size
 
     def __iter__(self) -> Iterator[Ticket]:
         wanted = self.batches * self.batch_size

@@ -36,8 +36,11 @@ def read(folder: Path) -> Cuts:
     UserError
         If it is missing or damaged.
     """
+    path = folder / NAME
     try:
-        content = json.loads((folder / NAME).read_text())
+        content = json.loads(path.read_text())
         return Cuts(int(content["young_cut"]), int(content["age_cut"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder / NAME}: {type(error).__name__}: run `dvc repro build_manifest`") from None
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run `dvc repro build_manifest`") from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{path}: damaged; run `dvc repro -f build_manifest`") from None

@@ -54,7 +54,8 @@ def render(metrics: Path) -> str:
     with console.capture() as captured:
         console.print(table)
         console.print(Text(NEXT, "dim"), soft_wrap=True)
-    return captured.get()
+    # The table fills its lines up with blanks.
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
 def _table(metrics: Path) -> Table:

@@ -67,11 +67,14 @@ def test_every_transform_either_keeps_the_photo_s_shape_or_is_refused(name):
     except UserError as error:
         assert str(error).startswith(f"train.augment.0: {name} ")
         return
+    another = built(step(name))
     for seed in range(3):
         result = augmentation(PHOTO.copy(), seed)
         assert result.shape == PHOTO.shape
         assert result.dtype == np.uint8
         assert np.array_equal(augmentation(PHOTO.copy(), seed), result)
+        # As in another process: nothing may come from when or where the steps were made.
+        assert np.array_equal(another(PHOTO.copy(), seed), result)
 
 
 def test_transforms_that_suit_photos_are_taken():

@@ -50,7 +50,8 @@ def test_all_three_columns_stand_on_one_line_a_score(tmp_path, plain):
     assert "90% interval" in text
     assert "280 photos" in text
     assert "\x1b" not in text
-    assert text.rstrip().splitlines()[-1].startswith("next: dvc ")
+    assert text.splitlines()[-1].startswith("next: dvc ")
+    assert not [line for line in text.splitlines() if line.endswith(" ")]
 
 
 @pytest.mark.parametrize(
