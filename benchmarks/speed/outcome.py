@@ -22,7 +22,7 @@ class Effort:
     rounds
         Turns of each side, or more; medians are taken over them.
     seconds
-        How long the turns of one case go on where a turn takes less than a second or two.
+        How long the turns of one case go on where a turn takes less than a few seconds.
     heights
         Heights, in pixels, of the photos that networks are fed.
     models
@@ -33,7 +33,7 @@ class Effort:
 
     photos: int = 300
     rounds: int = 3
-    seconds: float = 40.0
+    seconds: float = 120.0
     heights: tuple[int, ...] = (96, 160, 224)
     models: tuple[str, ...] = ("test_vit", "test_resnet", "mobilenetv3_small_050")
     sizes: tuple[int, ...] = (1_000, 5_000, 19_000)
