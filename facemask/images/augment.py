@@ -97,18 +97,38 @@ class _Chance:
     """
 
     def __init__(self, steps: Sequence[Any]) -> None:
-        self._draws, self._bits = random.Random(), np.random.Philox()
-        # Before any draw; a generator made anew would take ten times as long as one put back there.
-        self._start = self._bits.state
-        numbers = np.random.Generator(self._bits)
+        self._draws, self._numbers = random.Random(), _Numbers()
         for step in steps:
-            step.set_random_state(numbers, self._draws)
+            step.set_random_state(self._numbers, self._draws)
 
     def seed(self, seed: int) -> None:
         """Seed by photo, so that a result depends neither on the number of loader workers nor on a restart."""
         self._draws.seed(seed)
-        self._start["state"]["key"][:] = seed
-        self._bits.state = self._start
+        self._numbers.coming = seed
+
+
+class _Numbers:
+    """numpy's generator, seeded when a step asks it for something: most never do, and seeding takes its time.
+
+    Attributes
+    ----------
+    coming
+        The seed to start from at the next draw; None once that has happened.
+    """
+
+    def __init__(self) -> None:
+        self.coming: int | None = None
+        self._bits = np.random.Philox()
+        # Before any draw; a generator made anew would take ten times as long as one put back there.
+        self._start = self._bits.state
+        self._generator = np.random.Generator(self._bits)
+
+    def __getattr__(self, name: str) -> Any:
+        if self.coming is not None:
+            self._start["state"]["key"][:] = self.coming
+            self._bits.state = self._start
+            self.coming = None
+        return getattr(self._generator, name)
 
 
 def _build(transform: recipes.Transform, key: str, size: tuple[int, int], *, always: bool = False) -> Any:

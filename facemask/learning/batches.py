@@ -185,7 +185,7 @@ class Batches(Dataset[Batch]):
             if side.mattes is None:
                 raise ValueError("backgrounds cannot be replaced on a side without mattes")
             self._swap = backgrounds, side.mattes
-        self._told = np.stack([side.targets, side.ages, side.labels], 1)
+        self._told = side.targets, side.ages, side.labels
 
     def __getitem__(self, ticket: Ticket) -> Batch:
         photos = self.pixels[ticket.rows]
@@ -197,8 +197,9 @@ class Batches(Dataset[Batch]):
         if self.augmentation is not None:
             for k, seed in enumerate(seeds):
                 photos[k] = self.augmentation(photos[k], seed)
-        targets, ages, labels = torch.from_numpy(self._told[ticket.rows]).unbind(1)
-        return Batch(torch.from_numpy(photos), targets, ages, labels)
+        return Batch(
+            torch.from_numpy(photos), *(torch.from_numpy(column[ticket.rows]) for column in self._told)
+        )
 
 
 def loader(photos: Dataset[T], order: Sampler[Ticket]) -> DataLoader[T]:

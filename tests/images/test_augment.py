@@ -46,6 +46,14 @@ def test_steps_are_drawn_independently():
     assert min(seen.values()) > 30
 
 
+def test_steps_go_on_in_the_same_numbers():
+    """Started anew, the second noise would be the first again, and cancel it."""
+    grey = np.full_like(PHOTO, 128)
+    noise = step("GaussNoise", std_range=[0.1, 0.1], p=1.0)
+    both = built(noise, step("InvertImg", p=1.0), noise)(grey.copy(), 3)
+    assert both.std() > 1.2 * built(noise)(grey.copy(), 3).std()
+
+
 def test_arguments_from_params_are_applied():
     assert np.array_equal(built(step("HorizontalFlip", p=1.0))(PHOTO.copy(), 0), PHOTO[:, ::-1])
     assert np.array_equal(built(step("HorizontalFlip", p=0.0))(PHOTO.copy(), 0), PHOTO)
