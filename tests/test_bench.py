@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -212,15 +213,24 @@ def test_a_mistake_is_told_in_one_line(
 @pytest.mark.parametrize("power", [0.5, 1.0, 1.7])
 def test_the_exponent_is_that_of_the_growth_beyond_the_start(power: float) -> None:
     seconds = {n: 5 + 0.1 * (n - 70) ** power for n in (70, 1000, 5000, 19000)}
-    assert growth.exponent(seconds) == pytest.approx(power)
+    assert growth.exponent(seconds, 0.0) == pytest.approx(power)
     # Work for the few photos of the start does not bend a straight line.
-    assert growth.exponent({n: 5 + 0.01 * n for n in (70, 1000, 5000, 19000)}) == pytest.approx(1)
+    assert growth.exponent({n: 5 + 0.01 * n for n in (70, 1000, 5000, 19000)}, 0.0) == pytest.approx(1)
 
 
 def test_growth_within_the_noise_of_the_start_tells_no_exponent() -> None:
-    assert growth.exponent({70: 1.0, 1000: 1.01, 5000: 1.2, 19000: 1.45}) is None
+    assert growth.exponent({70: 1.0, 1000: 1.01, 5000: 1.2, 19000: 1.45}, 0.0) is None
     # The size within the noise is left out.
-    assert growth.exponent({70: 1.0, 1000: 1.2, 2070: 2.0, 4070: 3.0}) == pytest.approx(1)
+    assert growth.exponent({70: 1.0, 1000: 1.2, 2070: 2.0, 4070: 3.0}, 0.0) == pytest.approx(1)
+    bent = {70: 1.0, 1070: 1.9, 2070: 3.0, 4070: 5.0}
+    assert growth.exponent(bent, 0.5) == pytest.approx(1)
+    assert growth.exponent(bent, 0.4) != pytest.approx(1, abs=0.02)
+
+
+def test_runs_are_summarised_stage_by_stage() -> None:
+    several = [{"train": watch.Spent(*row)} for row in [(9, 1, 70, 6), (2, 5, 60, 9), (3, 2, 80, 7)]]
+    assert growth.over(several, statistics.median) == {"train": watch.Spent(3, 2, 70, 7)}
+    assert growth.over(several, max) == {"train": watch.Spent(9, 5, 80, 9)}
 
 
 def test_a_copy_differs_from_its_original_and_from_other_copies() -> None:

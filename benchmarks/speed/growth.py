@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,9 +41,11 @@ STAGES: Final = (
     "infer",
 )
 START: Final = 70
+_STARTS: Final = 3
 FLAT: Final = 1.3
-# Seconds. Starts of one stage were seen to differ by half of that, so that less growth tells nothing.
-_TOLD_APART: Final = 0.5
+# Growth that tells something: so many times what starts of the stage differ by, and so many seconds.
+_TIMES: Final = 2.0
+_LEAST: Final = 0.5
 _COUNTS: Final = 2.0
 _NOBODY: Final = ("-c", "user.name=bench", "-c", "user.email=bench@localhost")
 _PHOTOS: Final = "data/photos"
@@ -62,11 +64,11 @@ def measure(effort: Effort) -> Outcome:
         whole = Path(folder) / "whole"
         tell(f"writing {chosen[-1].photos:,} photos")
         what = copies.write(whole, chosen[-1])
-        for size in chosen:
+        few = [_once(whole, Path(folder) / f"start{k}", chosen[0]) for k in range(_STARTS)]
+        runs[chosen[0].labelled] = over(few, statistics.median)
+        for size in chosen[1:]:
             project = Path(folder) / f"project{size.labelled}"
-            make(project)
-            copies.part(whole, project / _PHOTOS, size)
-            runs[size.labelled] = _run(project, STAGES, size)
+            runs[size.labelled] = _once(whole, project, size)
             if size == chosen[len(chosen) // 2]:
                 middle = size
                 _params(project, epochs=2)
@@ -75,7 +77,8 @@ def measure(effort: Effort) -> Outcome:
                 per_photo = _bytes(project, size)
             shutil.rmtree(project)
     once = runs[middle.labelled]["train"]
-    exponents = {stage: exponent(_column(runs, stage, "wall")) for stage in STAGES}
+    starts = over(few, _spread)
+    exponents = {stage: exponent(_column(runs, stage, "wall"), starts[stage].wall) for stage in STAGES}
     grown = {
         stage: runs[chosen[-1].labelled][stage].wall - runs[chosen[0].labelled][stage].wall
         for stage in STAGES
@@ -88,7 +91,9 @@ def measure(effort: Effort) -> Outcome:
         max((exponents[stage] or 0 for stage in counted), default=None),
         figures={
             "growth_exponent": {s: _rounded(exponents[s]) for s in STAGES},
-            "by_stage": {stage: _row(runs, stage, exponents[stage], memory[stage]) for stage in STAGES},
+            "by_stage": {
+                stage: _row(runs, stage, starts[stage], exponents[stage], memory[stage]) for stage in STAGES
+            },
             "counted": counted,
             "labelled_photos": [size.labelled for size in chosen],
             "photos_to_answer": [size.answers for size in chosen],
@@ -101,8 +106,9 @@ def measure(effort: Effort) -> Outcome:
             "faces": what,
         },
         note=f"the ratio is the greatest exponent of a stage that takes {_COUNTS:g} s more for the largest size than "
-        f"for {START} photos, without sizes that take less than {_TOLD_APART:g} s more; memory is what all processes "
-        "of a stage have filled themselves at most, files mapped into memory apart, its ratio the largest size against "
+        f"for {START} photos (the median of {_STARTS} starts), without sizes that take less than {_TIMES:g} times more "
+        f"than what starts differ by, or than {_LEAST:g} s; memory is what all processes of a stage have filled "
+        "themselves at most, files mapped into memory apart, its ratio the largest size against "
         f"{first:,} labelled photos",
     )
 
@@ -135,13 +141,25 @@ def commands(project: Path) -> dict[str, str]:
         return {stage.name.partition("@")[0]: stage.cmd for stage in repo.index.stages}
 
 
-def exponent(seconds: Mapping[int, float]) -> float | None:
+def over(
+    several: Sequence[Mapping[str, Spent]], summary: Callable[[Sequence[float]], float]
+) -> dict[str, Spent]:
+    """Summarise several runs stage by stage, figure by figure: a first run also waits for the disk."""
+    return {
+        stage: Spent(*map(summary, zip(*(one[stage] for one in several), strict=True)))
+        for stage in several[0]
+    }
+
+
+def exponent(seconds: Mapping[int, float], noise: float) -> float | None:
     """Fit the exponent of growth.
 
     Parameters
     ----------
     seconds
         Photos -> seconds; the fewest photos are taken for what it takes to start.
+    noise
+        Seconds that starts differ by.
 
     Returns
     -------
@@ -152,11 +170,18 @@ def exponent(seconds: Mapping[int, float]) -> float | None:
     points = [
         (math.log(photos - fewest), math.log(taken - seconds[fewest]))
         for photos, taken in seconds.items()
-        if photos > fewest and taken - seconds[fewest] >= _TOLD_APART
+        if photos > fewest and taken - seconds[fewest] >= max(_TIMES * noise, _LEAST)
     ]
     if len(points) < 2:
         return None
     return statistics.linear_regression(*zip(*points, strict=True)).slope
+
+
+def _once(whole: Path, project: Path, size: copies.Sizes) -> dict[str, Spent]:
+    """Run every stage in a new project with a part of the photos."""
+    make(project)
+    copies.part(whole, project / _PHOTOS, size)
+    return _run(project, STAGES, size)
 
 
 def _run(project: Path, stages: tuple[str, ...], size: copies.Sizes) -> dict[str, Spent]:
@@ -214,11 +239,16 @@ def _column(runs: Runs, stage: str, name: str) -> dict[int, float]:
     return {size: getattr(found[stage], name) for size, found in runs.items()}
 
 
-def _row(runs: Runs, stage: str, slope: float | None, memory: float) -> dict[str, Any]:
+def _spread(values: Sequence[float]) -> float:
+    return max(values) - min(values)
+
+
+def _row(runs: Runs, stage: str, starts: Spent, slope: float | None, memory: float) -> dict[str, Any]:
     """One stage's line of the table: exponents, memory ratio, then seconds and MiB at each size."""
     row: dict[str, Any] = {
         "exponent": _rounded(slope),
-        "exponent_cpu": _rounded(exponent(_column(runs, stage, "cpu"))),
+        "exponent_cpu": _rounded(exponent(_column(runs, stage, "cpu"), starts.cpu)),
+        "starts_differ_by_s": round(starts.wall, 2),
         "memory_ratio": round(memory, 3),
     }
     for name, unit in (("wall", "s"), ("cpu", "cpu_s"), ("own", "own_mib"), ("mapped", "mapped_mib")):
