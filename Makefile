@@ -86,7 +86,7 @@ format: venv ## let ruff put the code into shape
 types: venv ## mypy --strict
 	mypy
 
-bench: venv ## measure every claim of speed (minutes, on an idle machine); writes docs/benchmarks.md
+bench: venv ## measure every claim of speed (over an hour, on an idle machine); writes docs/benchmarks.md
 	python -m benchmarks.bench
 
 plots: venv ## write the plots into one page that opens without a network
