@@ -116,6 +116,11 @@ def test_blocks_of_both_loops_take_turns_within_one_training(
     assert turns.ratio(blocks.taken, "constant", "loop") == pytest.approx(2 / 3)
 
 
+def test_a_block_is_no_shorter_than_what_workers_have_ready() -> None:
+    assert train_loop.Blocks(Counted(0), batches=4, rounds=1, seconds=0.0).batches == 4
+    assert train_loop.Blocks(Counted(5), batches=4, rounds=1, seconds=0.0).batches == 10
+
+
 def test_without_a_round_there_is_no_ratio() -> None:
     with pytest.raises(ValueError, match="at least one round"):
         turns.alternate({}, 0)

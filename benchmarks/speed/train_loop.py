@@ -62,14 +62,15 @@ class Blocks:
     real
         The loader; begun anew, in its time, whenever it ends.
     batches
-        Batches a block.
+        Batches a block, or as many as workers can have ready.
     rounds, seconds
         As for :func:`benchmarks.speed.turns.alternate`; a first round is not counted.
     """
 
     def __init__(self, real: DataLoader[Any], batches: int, rounds: int, seconds: float) -> None:
-        self.real, self.batches, self.rounds, self.seconds = real, batches, rounds, seconds
+        self.real, self.rounds, self.seconds = real, rounds, seconds
         self.ahead = real.num_workers * (real.prefetch_factor or 0)
+        self.batches = max(batches, self.ahead)
         self.taken: dict[str, list[turns.Taken]] = {"loop": [], "constant": []}
 
     def __len__(self) -> int:
@@ -138,9 +139,7 @@ def side(photos: pixels.Pixels) -> Side:
 
 def _case(recipe: recipes.Recipe, given: Side, effort: Effort) -> dict[str, Any]:
     real, _ = fit.loaders(recipe, given, None, seed=1, share=shares.Share(0, 1))
-    blocks = Blocks(
-        real, max(BLOCK, real.num_workers * (real.prefetch_factor or 0)), effort.rounds, effort.seconds
-    )
+    blocks = Blocks(real, BLOCK, effort.rounds, effort.seconds)
     epoch(recipe, make(recipe, given, _STEPS), blocks)
 
     def load() -> None:

@@ -6,7 +6,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from scipy.stats import quantile_test
 
@@ -91,18 +91,17 @@ def medians(taken: Rounds) -> dict[str, float]:
 
 def ratio(taken: Rounds, numerator: str, denominator: str) -> float:
     """Median of the rounds' quotients of seconds: both sides of a round meet nearly the same load."""
-    return statistics.median(one.wall / other.wall for one, other in _pairs(taken, numerator, denominator))
+    return statistics.median(_quotients(taken, numerator, denominator, "wall"))
 
 
 def cpu_ratio(taken: Rounds, numerator: str, denominator: str) -> float:
     """Median quotient of seconds on a core; only for sides that work in this process alone."""
-    pairs = _pairs(taken, numerator, denominator)
-    return round(statistics.median(one.cpu / other.cpu for one, other in pairs), 4)
+    return round(statistics.median(_quotients(taken, numerator, denominator, "cpu")), 4)
 
 
 def spread(taken: Rounds, numerator: str, denominator: str) -> list[float]:
     """Least and greatest quotient of a round."""
-    quotients = [one.wall / other.wall for one, other in _pairs(taken, numerator, denominator)]
+    quotients = _quotients(taken, numerator, denominator, "wall")
     return [round(min(quotients), 4), round(max(quotients), 4)]
 
 
@@ -111,14 +110,15 @@ def interval(taken: Rounds, numerator: str, denominator: str) -> list[float | No
 
     The order statistics of the binomial test of a median (scipy's ``quantile_test``).
     """
-    quotients = [one.wall / other.wall for one, other in _pairs(taken, numerator, denominator)]
-    median = statistics.median(quotients)
-    bounds = quantile_test(quotients, q=median, p=0.5).confidence_interval(0.95)
+    quotients = _quotients(taken, numerator, denominator, "wall")
+    bounds = quantile_test(quotients, q=statistics.median(quotients), p=0.5).confidence_interval(0.95)
     return [None if math.isnan(bound) else round(float(bound), 4) for bound in bounds]
 
 
-def _pairs(taken: Rounds, one: str, other: str) -> list[tuple[Taken, Taken]]:
-    return list(zip(taken[one], taken[other], strict=True))
+def _quotients(taken: Rounds, numerator: str, denominator: str, clock: Literal["wall", "cpu"]) -> list[float]:
+    """One side's time by the other's, round by round."""
+    pairs = zip(taken[numerator], taken[denominator], strict=True)
+    return [getattr(one, clock) / getattr(other, clock) for one, other in pairs]
 
 
 def rate(photos: int, seconds: float, few: int, few_seconds: float) -> float:
