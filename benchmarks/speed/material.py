@@ -26,6 +26,7 @@ SHARED: Final = HERE.parent / "shared"
 REAL: Final = SHARED / "data" / "realfaces"
 MODEL: Final = SHARED / "models" / "portrait_selfie_320_b1.onnx"
 _A_PERSON: Final = 7
+_FEWEST: Final = 8  # people that the sample's schema asks for
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def contest_photos(count: int) -> Iterator[Material]:
         if REAL.is_dir():
             _copy(REAL, root, people)
         else:
-            cfg = params.SampleData(train_people=people, eval_people=1, seed=7)
+            cfg = params.SampleData(train_people=max(people, _FEWEST), eval_people=1, seed=7)
             contest.write(cfg, root, work / "truth")
         keys = sorted(raw.scan(root).train["photo"])[:count]
         chosen = [photos.Photo(key, hashlib.sha256((root / key).read_bytes()).hexdigest()) for key in keys]
