@@ -14,7 +14,7 @@ export DVC_NO_ANALYTICS := true
 export PYTHONHASHSEED := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv repro test test-fast lint format types bench plots deps docs cache clean-cache
+.PHONY: help venv repro test test-fast lint format types bench plots docs cache clean-cache
 
 help: ## list the targets
 	bold=""; plain=""
@@ -91,9 +91,6 @@ bench: venv ## measure every claim of speed (over an hour, on an idle machine); 
 
 plots: venv ## write the plots into one page that opens without a network
 	dvc plots show --out dvc_plots
-
-deps: venv ## after changing imports: rewrite the code dependencies in dvc.yaml
-	python -m facemask deps
 
 docs: venv ## after changing the params' schema: rewrite docs/params.md
 	python -m facemask params > .params.md.part

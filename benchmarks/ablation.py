@@ -31,9 +31,11 @@ import yaml
 from dvc.exceptions import DvcException
 from dvc_data.index import DataIndexDirError
 
-from facemask import files, presets
+from facemask.evaluation import intervals
 from facemask.records import classes
-from facemask.scoring import intervals, metrics
+from facemask.runtime import files
+from facemask.scoring import metrics
+from facemask.settings import presets
 
 HERE = Path(__file__).resolve().parents[1]
 BASE = "base"

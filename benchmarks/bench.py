@@ -30,7 +30,7 @@ from typing import Any, Final, NamedTuple
 
 from benchmarks import million
 from benchmarks.speed.outcome import HERE, PROGRESS, Effort, Outcome
-from facemask import files, hardware
+from facemask.runtime import files, hardware
 
 PACKAGES: Final = (
     "torch",

@@ -19,10 +19,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from facemask import params
-from facemask.errors import UserError
-from facemask.images import cluster, faces, finders, memo, photos
+from facemask.faces import faces, finders
+from facemask.photos import memo, photos
 from facemask.records.roots import Roots
+from facemask.runtime import cluster
+from facemask.runtime.errors import UserError
+from facemask.settings import params
 
 Row = npt.NDArray[np.float64]
 Seen = Mapping[str, finders.Sight | None]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from benchmarks.speed.outcome import HERE
-from facemask import files
+from facemask.runtime import files
 
 PHOTOS: Final = 1_000_000
 LABELLED: Final = 600_000

@@ -1,24 +1,18 @@
-"""Mask, gender and age band from a photo: a data and model pipeline that changes one thing at a time.
+"""Mask, gender and age band from a photo: a data and model pipeline in which each room is a stage.
 
-params, loading
-    the typed mirror of ``params.yaml``, and reading it
-launch, errors, files, progress
-    how a stage starts, fails, writes and tells how far it is
-records
-    rows: classes, raw folder layout, label fixes, tables, folds, balancing
-images
-    pixels: decoding, archives, faces, mattes, composing, augmentation
-sample
-    the drawn people of the embedded sample
-scoring
-    numbers: metrics, intervals, calibration, plots
-learning
-    networks: data sets, backbones, heads, losses, optimisers, fitting
-inference
-    answers: checkpoints, prediction, test-time augmentation, submissions
+Rooms of one stage
+    ``sample`` (sample_data), ``synthesis`` (synthesise), ``labels`` (fix_labels), ``faces`` (face_crop), ``mattes``
+    (background_removal), ``manifest`` (build_manifest), ``training`` (train), ``ensemble`` (combine), ``evaluation``
+    (evaluate), ``submission`` (infer)
+Rooms that several stages share, from the bottom up
+    ``runtime``, ``records``, ``pixels``, ``photos``, ``detectors``, ``scoring``, ``network``
+``settings``
+    what ``params.yaml`` may say; read by all, a code dependency of no stage
+``commands``
+    what a person types: ``python -m facemask``
 """
 
-from facemask import hardware
+from facemask.runtime import hardware
 
 # Torch reads it once, when it is loaded.
 hardware.set_wait()

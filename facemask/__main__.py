@@ -6,18 +6,17 @@ import argparse
 import sys
 from pathlib import Path
 
-from facemask.errors import UserError
+from facemask.runtime.errors import UserError
 
 PARAMS = Path("params.yaml")
 PRESETS = Path("presets")
-PIPELINE = Path("dvc.yaml")
 PAGE = Path(".dvc/plots/offline.html")
 
 
 # Each command imports what it needs itself, so that none waits for libraries of another.
 def preset(arguments: argparse.Namespace) -> None:
     """Merge a preset into params.yaml, or list them."""
-    from facemask import presets
+    from facemask.settings import presets
 
     if arguments.list or not arguments.name:
         found = presets.available(PRESETS)
@@ -32,38 +31,27 @@ def preset(arguments: argparse.Namespace) -> None:
 
 def metrics(_: argparse.Namespace) -> None:
     """Print the scores as a table."""
-    from facemask.scoring import table
+    from facemask.commands import score_table
 
-    print(table.render(Path("metrics")))
+    print(score_table.render(Path("metrics")))
 
 
 def params(_: argparse.Namespace) -> None:
     """Print the reference of all params (docs/params.md)."""
-    from facemask import loading, reference
+    from facemask.settings import loading, reference
 
     content = loading.read(PARAMS)[1]
     loading.parse(content, str(PARAMS))
     print(reference.markdown(content), end="")
 
 
-def deps(_: argparse.Namespace) -> None:
-    """Rewrite the code dependencies in dvc.yaml from the imports."""
-    from facemask import wiring
-
-    changed = wiring.rewrite(PIPELINE)
-    print(
-        f"dvc.yaml: rewrote the code deps of {', '.join(changed)}"
-        if changed
-        else "dvc.yaml: code deps are in step"
-    )
-
-
 def lr(arguments: argparse.Namespace) -> None:
     """Find a learning rate for params.yaml: train a few steps while the rate rises, plot the loss."""
-    from facemask import launch, loading, recipes
-    from facemask.images import reader
-    from facemask.learning import rates, sides
-    from facemask.scoring import rate_curve
+    from facemask.commands import rate_curve
+    from facemask.network import reader
+    from facemask.runtime import launch
+    from facemask.settings import loading, recipes
+    from facemask.training import rates, sides
 
     whole = loading.load(PARAMS)
     recipe = launch.view(whole, recipes.Recipe)
@@ -78,7 +66,7 @@ def lr(arguments: argparse.Namespace) -> None:
 
 def page(_: argparse.Namespace) -> None:
     """Write the template of DVC's plots page that needs no network."""
-    from facemask.scoring import page
+    from facemask.commands import page
 
     page.write(PAGE)
 
@@ -87,7 +75,7 @@ def cache(_: argparse.Namespace) -> None:
     """Tell how much of the memo is used: results of networks, kept by photo."""
     from rich import filesize
 
-    from facemask.images import memo
+    from facemask.photos import memo
 
     found = memo.usage()
     width = max((len(one.stage) for one in found), default=0)
@@ -102,7 +90,7 @@ def main() -> None:
     """Run one command; a user's mistake ends in one line and exit code 1."""
     parser = argparse.ArgumentParser(prog="python -m facemask", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for run in (preset, metrics, params, deps, lr, page, cache):
+    for run in (preset, metrics, params, lr, page, cache):
         command = commands.add_parser(run.__name__, help=run.__doc__, description=run.__doc__)
         command.set_defaults(run=run)
         if run is preset:

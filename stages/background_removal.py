@@ -10,11 +10,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from facemask import files, params, progress
-from facemask.images import archive, cluster, codec, contact, mattes, memo, photos
-from facemask.launch import launch
+from facemask.mattes import mattes
+from facemask.photos import contact, memo, photos
+from facemask.pixels import archive, codec
 from facemask.records import tables
 from facemask.records.roots import Roots
+from facemask.runtime import cluster, files, progress
+from facemask.runtime.launch import launch
+from facemask.settings import params
 
 
 def run(

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from facemask import files, params
-from facemask.launch import launch
-from facemask.records import bands, manifest, tables
-from facemask.scoring import class_counts
+from facemask.manifest import class_counts, manifest
+from facemask.records import bands, tables
+from facemask.runtime import files
+from facemask.runtime.launch import launch
+from facemask.settings import params
 
 
 def run(

@@ -16,13 +16,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from facemask import files, params
-from facemask.inference import ensembles, experiments, facts
-from facemask.inference.combiner import Combiner
-from facemask.launch import launch
+from facemask.ensemble import ensembles, experiments, facts
+from facemask.ensemble.combiner import Combiner
 from facemask.records import tables
+from facemask.runtime import files
+from facemask.runtime.launch import launch
 from facemask.scoring import metrics as scoring
 from facemask.scoring import predictions
+from facemask.settings import params
 
 
 def run(

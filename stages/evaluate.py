@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from facemask import files, params
-from facemask.inference import combiner
-from facemask.launch import launch
+from facemask.ensemble import combiner
+from facemask.evaluation import results
+from facemask.evaluation.plots import draw
 from facemask.records import tables
-from facemask.scoring import predictions, results
-from facemask.scoring.plots import draw
+from facemask.runtime import files
+from facemask.runtime.launch import launch
+from facemask.scoring import predictions
+from facemask.settings import params
 
 
 def run(

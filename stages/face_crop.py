@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from facemask import files, params, progress
-from facemask.images import archive, cluster, codec, contact, faces, finders, memo, photos
-from facemask.launch import launch
+from facemask.faces import faces, finders
+from facemask.photos import contact, memo, photos
+from facemask.pixels import archive, codec
 from facemask.records import tables
 from facemask.records.roots import Roots
+from facemask.runtime import cluster, files, progress
+from facemask.runtime.launch import launch
+from facemask.settings import params
 
 COLOURS = {"found": contact.GREEN, "fixed": contact.GREEN, "person": contact.AMBER, "median": contact.AMBER}
 

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from facemask import files, params
-from facemask.images import health
-from facemask.launch import launch
-from facemask.records import extra as beside
-from facemask.records import fixes as known
+from facemask.labels import extra as beside
+from facemask.labels import fixes as known
+from facemask.labels import health
 from facemask.records import raw, tables
 from facemask.records.roots import Roots
+from facemask.runtime import files
+from facemask.runtime.launch import launch
+from facemask.settings import params
 
 
 def run(

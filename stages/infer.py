@@ -12,14 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from facemask import files, params, progress
-from facemask.images import reader
-from facemask.inference import combiner, experiments, submission
-from facemask.inference.answering import Answerer
-from facemask.inference.predict import Table
-from facemask.launch import launch
+from facemask.ensemble import combiner, experiments
+from facemask.network import reader
+from facemask.network.predict import Table
 from facemask.records import classes, tables
+from facemask.runtime import files, progress
+from facemask.runtime.launch import launch
 from facemask.scoring import metrics as scores
+from facemask.settings import params
+from facemask.submission import submission
+from facemask.submission.answering import Answerer
 
 
 def run(

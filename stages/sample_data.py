@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from facemask import params
-from facemask.launch import launch
+from facemask.runtime.launch import launch
 from facemask.sample import contest
+from facemask.settings import params
 
 
 def run(cfg: params.SampleData, *, out: Path, truth: Path) -> None:

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from facemask import files, hardware, params, progress
-from facemask.errors import UserError
-from facemask.images import crew, masking_portraits
-from facemask.launch import launch
-from facemask.records import tables, unmasked
+from facemask.records import tables
+from facemask.runtime import executor, files, hardware, progress
+from facemask.runtime.errors import UserError
+from facemask.runtime.launch import launch
+from facemask.settings import params
+from facemask.synthesis import studio, unmasked
 
 # Faces handed to a process at a time: enough to load its networks for, few enough to hold in memory.
 CHUNK = 8
@@ -25,12 +26,12 @@ def run(cfg: params.Synthesise, *, faces: Path, out: Path, metrics: Path) -> Non
     """Read the folder ``faces``; write ``out`` (contest's layout, people.csv, skipped.csv) and ``metrics``."""
     found = unmasked.read(faces)
     chunks = [found[start : start + CHUNK] for start in range(0, len(found), CHUNK)]
-    bare = [[masking_portraits.Bare(face.photo, face.person) for face in chunk] for chunk in chunks]
-    work = crew.processes(
-        masking_portraits.Studio(cfg, faces),
+    bare = [[studio.Bare(face.photo, face.person) for face in chunk] for chunk in chunks]
+    work = executor.processes(
+        studio.Studio(cfg, faces),
         bare,
         workers=hardware.cores(),
-        preload=masking_portraits.PRELOAD,
+        preload=studio.PRELOAD,
     )
     made: list[unmasked.Face] = []
     skipped: list[tuple[str, str]] = []
@@ -55,8 +56,8 @@ def run(cfg: params.Synthesise, *, faces: Path, out: Path, metrics: Path) -> Non
         _write(folder, made, skipped)
     reasons = Counter(reason.split(":")[0] for _, reason in skipped)
     counts = {
-        "no_face": masking_portraits.NO_FACE,
-        "turned": masking_portraits.TURNED,
+        "no_face": studio.NO_FACE,
+        "turned": studio.TURNED,
         "unreadable": "unreadable",
     }
     report = {name: reasons[reason] for name, reason in counts.items()}

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from facemask import files, params, recipes
-from facemask.images import reader
-from facemask.images.augment import Augmentation
-from facemask.inference import checkpoints
-from facemask.inference.predict import Table, predict
-from facemask.launch import launch
-from facemask.learning import sides
-from facemask.learning.fit import fit
+from facemask.network import checkpoints, reader
+from facemask.network.predict import Table, predict
 from facemask.records import classes, tables
+from facemask.runtime import files
+from facemask.runtime.launch import launch
+from facemask.settings import params, recipes
+from facemask.training import sides
+from facemask.training.augment import Augmentation
+from facemask.training.fit import fit
 
 PLAIN = [params.Identity(kind="identity")]
 

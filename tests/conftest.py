@@ -18,13 +18,20 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("DVC_NO_ANALYTICS", "true")
 
+import hypothesis
 import numpy as np
 import pytest
 import yaml
 from dvc.repo import Repo
 from PIL import Image
 
-from facemask import loading, params
+from facemask.settings import loading, params
+
+# The same cases on every run and no folder of found ones; a shared machine makes single cases slow by chance.
+hypothesis.settings.register_profile(
+    "here", max_examples=40, deadline=None, derandomize=True, database=None, print_blob=False
+)
+hypothesis.settings.load_profile("here")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 KINDS = ("mask1", "mask2", "mask3", "mask4", "mask5", "incorrect_mask", "normal")

@@ -21,7 +21,7 @@ from benchmarks import bench, million
 from benchmarks import finders as compare
 from benchmarks.speed import copies, dvc_scale, growth, train_loop, turns, watch
 from benchmarks.speed.outcome import Effort, Outcome
-from facemask.images import health
+from facemask.labels import health
 from facemask.records import raw
 from facemask.records.roots import Roots
 

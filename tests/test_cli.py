@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from facemask.images import memo
+from facemask.photos import memo
 
 
 def facemask(folder: Path, repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -69,17 +69,12 @@ def test_mistakes_are_one_line_and_code_1(project: Path, repository: Path) -> No
         ("params.yaml", b"seed: 1  # caf\xe9\n", "not UTF-8 ", ["preset tiny", "params"]),
         ("params.yaml", b"seed: 1\nseed: 2\n", "line 2: seed stands twice", ["preset tiny", "params"]),
         ("params.yaml", b"seed: &a [*a]\n", "an alias ", ["preset tiny", "params"]),
-        ("dvc.yaml", b"stages: [", "not valid YAML: ", ["deps"]),
-        ("dvc.yaml", b"- stages\n", "no section `stages`", ["deps"]),
-        ("dvc.yaml", b"stages: {train: {deps: x}}\n", "stages.train: a list `deps` is wanted", ["deps"]),
     ],
 )
 def test_broken_files_are_one_line_and_code_1(
     project: Path, repository: Path, file: str, content: bytes, told: str, commands: list[str]
 ) -> None:
     (project / file).write_bytes(content)
-    (project / "stages").mkdir()
-    (project / "stages" / "train.py").touch()
     for command in commands:
         ended = facemask(project, repository, *command.split())
         assert (ended.returncode, ended.stdout) == (1, "")
@@ -90,7 +85,6 @@ def test_broken_files_are_one_line_and_code_1(
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        ("deps", "dvc.yaml: no such file"),
         ("preset --list", "presets: no presets here"),
         ("preset tiny", "presets: no presets here"),
     ],
@@ -111,7 +105,7 @@ def test_the_reference_is_printed(project: Path, repository: Path) -> None:
 
 def test_help_names_the_commands(project: Path, repository: Path) -> None:
     ended = facemask(project, repository, "--help")
-    for command in ("preset", "metrics", "params", "deps", "page", "cache"):
+    for command in ("preset", "metrics", "params", "page", "cache"):
         assert f"\n    {command} " in ended.stdout
 
 
@@ -134,52 +128,3 @@ def test_the_memo_is_shown(project: Path, repository: Path) -> None:
     assert ended.returncode == 1
     assert ended.stderr.startswith("error: .cache/facemask/stage: the memo cannot be used")
     assert ended.stderr.count("\n") == 1
-
-
-def test_deps_are_rewritten_from_the_imports(project: Path, repository: Path) -> None:
-    """A new import appears in dvc.yaml, an old one goes; data, params, comments and other stages stay."""
-    for room in ("little", "stages"):
-        (project / room).mkdir()
-        (project / room / "__init__.py").write_text('"""Room."""\n')
-    (project / "little" / "losses.py").write_text("import little.maths\n")
-    (project / "little" / "maths.py").write_text("")
-    (project / "little" / "typing.py").write_text("")
-    (project / "stages" / "train.py").write_text(
-        "import typing\nif typing.TYPE_CHECKING:\n    import little.typing\n"
-        "\ndef run():\n    from little import losses\n"
-    )
-    text = """\
-# Top.
-stages:
-  train:
-    cmd: >-
-      python -m stages.train
-      --out models
-    deps:
-      - little/gone.py
-      - stages/train.py
-      - data/crops   # pixels
-
-  # Last.
-  later:
-    cmd: python -m stages.later
-    deps:
-      - stages/later.py
-"""
-    (project / "dvc.yaml").write_text(text)
-    code = f"""
-import sys
-from pathlib import Path
-sys.path.insert(0, {str(repository)!r})
-from facemask import wiring
-sys.path.insert(0, ".")
-wiring.PACKAGES = ("little", "stages")
-print(wiring.rewrite(Path("dvc.yaml")))
-"""
-    command = [sys.executable, "-c", code]
-    ended = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
-    assert ended.stdout == "['train']\n", ended.stderr
-    new = "      - little/__init__.py\n      - little/losses.py\n      - little/maths.py\n      - stages/__init__.py\n"
-    assert (project / "dvc.yaml").read_text() == text.replace("      - little/gone.py\n", new)
-    ended = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
-    assert ended.stdout == "[]\n"

@@ -11,9 +11,9 @@ import pytest
 
 TABLE_MODULES = (
     "facemask.__main__",
-    "facemask.launch",
-    "facemask.presets",
-    "facemask.reference",
+    "facemask.runtime.launch",
+    "facemask.settings.presets",
+    "facemask.settings.reference",
     "facemask.records",
 )
 HEAVY = ("torch", "timm", "lightning", "rembg", "facenet_pytorch", "cv2")

@@ -17,8 +17,10 @@ from PIL import Image
 
 from benchmarks.speed import material, turns
 from benchmarks.speed.outcome import Effort, Outcome, skipped
-from facemask import hardware
-from facemask.images import codec, crew, mattes, memo
+from facemask.mattes import mattes
+from facemask.photos import memo
+from facemask.pixels import codec
+from facemask.runtime import executor, hardware
 
 _ALIKE = 0.98
 _CHUNK = 16
@@ -39,7 +41,7 @@ def measure(effort: Effort) -> Outcome:
     with material.contest_photos(effort.photos) as given:
 
         def ours(workers: int, count: int = effort.photos) -> list[mattes.Cutout]:
-            spread = functools.partial(crew.processes, workers=workers)
+            spread = functools.partial(executor.processes, workers=workers)
             return list(mattes.separate(matting, given.photos[:count], given.where, nothing, spread))
 
         def to_bytes() -> list[object]:

@@ -18,10 +18,11 @@ import pandas as pd
 from PIL import Image
 
 from benchmarks.speed import material
-from facemask import hardware, params
-from facemask.images import codec, crew
+from facemask.pixels import codec
 from facemask.records import raw
+from facemask.runtime import executor, hardware
 from facemask.sample import contest
+from facemask.settings import params
 
 PHOTOS_A_PERSON: Final = len(raw.KINDS)
 _DRAWN_PEOPLE: Final = 60
@@ -91,7 +92,7 @@ def write(root: Path, size: Sizes, *, workers: int | None = None) -> str:
         # Photos of one original lie in one chunk: it is decoded once.
         lists.sort(key=lambda one: (one.source, one.number))
         chunks = list(_chunks(lists))
-        for _ in crew.processes(_write, chunks, workers=workers or hardware.cores(), preload=[__name__]):
+        for _ in executor.processes(_write, chunks, workers=workers or hardware.cores(), preload=[__name__]):
             pass
     return "copies of real faces" if origin == material.REAL else "copies of drawn people"
 

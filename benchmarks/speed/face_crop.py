@@ -13,8 +13,9 @@ from PIL import Image
 
 from benchmarks.speed import material, turns
 from benchmarks.speed.outcome import Effort, Outcome
-from facemask import hardware
-from facemask.images import crew, faces, finders, memo
+from facemask.faces import faces, finders
+from facemask.photos import memo
+from facemask.runtime import executor, hardware
 
 Rows = npt.NDArray[np.float64]
 # Of photos whose faces must be the same, and how far their boxes must overlap.
@@ -31,7 +32,7 @@ def measure(effort: Effort) -> Outcome:
     with material.contest_photos(effort.photos) as given:
 
         def survey(workers: int, count: int = effort.photos) -> list[finders.Sight | None]:
-            spread = functools.partial(crew.processes, workers=workers)
+            spread = functools.partial(executor.processes, workers=workers)
             return list(finders.survey(finder, given.photos[:count], given.where, nothing, spread))
 
         def detect() -> list[Rows]:

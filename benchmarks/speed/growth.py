@@ -28,7 +28,8 @@ from dvc.repo import Repo
 from benchmarks.speed import copies, material, watch
 from benchmarks.speed.outcome import HERE, Effort, Outcome, skipped, tell
 from benchmarks.speed.watch import Spent
-from facemask import hardware, presets
+from facemask.runtime import hardware
+from facemask.settings import presets
 
 STAGES: Final = (
     "fix_labels",

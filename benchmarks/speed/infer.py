@@ -16,13 +16,13 @@ import yaml
 from benchmarks.speed import material, train_loop, turns
 from benchmarks.speed.material import Material
 from benchmarks.speed.outcome import HERE, Effort, Outcome
-from facemask import hardware, params, recipes
-from facemask.images import crew, reader
-from facemask.inference import checkpoints
-from facemask.inference.answering import Answerer
-from facemask.inference.predict import Photos, Table, predict
-from facemask.learning.classifier import Classifier
+from facemask.network import checkpoints, reader
+from facemask.network.classifier import Classifier
+from facemask.network.predict import Photos, Table, predict
 from facemask.records import classes
+from facemask.runtime import executor, hardware
+from facemask.settings import params, recipes
+from facemask.submission.answering import Answerer
 
 PLAIN = [params.Identity(kind="identity")]
 
@@ -78,7 +78,7 @@ def _case(
 
     def by_core() -> None:
         with hardware.one_thread():
-            for _ in crew.threads(one, [[chunk] for chunk in ready], workers=hardware.cores()):
+            for _ in executor.threads(one, [[chunk] for chunk in ready], workers=hardware.cores()):
                 pass
 
     def read() -> None:

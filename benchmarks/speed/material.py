@@ -16,11 +16,14 @@ import pandas as pd
 import yaml
 
 from benchmarks.speed.outcome import HERE
-from facemask import launch, loading, params, presets, recipes
-from facemask.images import archive, codec, compose, photos, reader
+from facemask.network import reader
+from facemask.photos import photos
+from facemask.pixels import archive, codec, compose
 from facemask.records import raw
 from facemask.records.roots import Roots
+from facemask.runtime import launch
 from facemask.sample import contest
+from facemask.settings import loading, params, presets, recipes
 
 SHARED: Final = HERE.parent / "shared"
 REAL: Final = SHARED / "data" / "realfaces"

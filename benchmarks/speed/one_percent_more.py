@@ -11,9 +11,10 @@ from pathlib import Path
 from benchmarks.speed import material
 from benchmarks.speed.material import Material
 from benchmarks.speed.outcome import Effort, Outcome
-from facemask import hardware
-from facemask.images import crew, finders, memo, photos
+from facemask.faces import finders
+from facemask.photos import memo, photos
 from facemask.records import tables
+from facemask.runtime import executor, hardware
 from stages import face_crop, fix_labels
 
 
@@ -113,7 +114,7 @@ def _search(given: Material, labels: Path, name: str) -> float:
     finder = finders.MtcnnFinder(material.mtcnn())
     start = time.perf_counter()
     kept = memo.Memo(given.work / name)
-    spread = functools.partial(crew.processes, workers=hardware.cores())
+    spread = functools.partial(executor.processes, workers=hardware.cores())
     for _ in finders.survey(finder, some, given.where, kept, spread):
         pass
     kept.close()

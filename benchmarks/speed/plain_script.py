@@ -20,10 +20,10 @@ from torchvision import transforms  # type: ignore[import-untyped]
 from benchmarks.speed import material, train_loop, turns
 from benchmarks.speed.material import Material
 from benchmarks.speed.outcome import Effort, Outcome
-from facemask import recipes
-from facemask.images import reader
-from facemask.learning import fit, pixels, shares
+from facemask.network import reader
 from facemask.records import classes
+from facemask.settings import recipes
+from facemask.training import fit, pixels, ranks
 
 EPOCHS: Final = 10
 
@@ -111,7 +111,7 @@ def _case(given: Material, recipe: recipes.Recipe, rounds: int) -> dict[str, Any
 
     with pixels.decoded(photos, rows, label="photos") as one:
         ours = train_loop.side(one.photos)
-        batches, steps = fit.loaders(recipe, ours, None, seed=1, share=shares.Share(0, 1))
+        batches, steps = fit.loaders(recipe, ours, None, seed=1, share=ranks.Share(0, 1))
         task = train_loop.make(recipe, ours, steps)
         plain = Script(recipe, given.paths, ours.labels.tolist())
         on_crops = Script(recipe, material.unpacked(given), ours.labels.tolist())

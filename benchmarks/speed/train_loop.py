@@ -22,13 +22,14 @@ from torch.utils.data import DataLoader
 
 from benchmarks.speed import material, turns
 from benchmarks.speed.outcome import Effort, Outcome
-from facemask import hardware, recipes
-from facemask.images import reader
-from facemask.learning import fit, pixels, shares
-from facemask.learning.batches import Side
-from facemask.learning.classifier import Classifier
-from facemask.learning.task import Task
+from facemask.network import reader
+from facemask.network.classifier import Classifier
 from facemask.records import classes
+from facemask.runtime import hardware
+from facemask.settings import recipes
+from facemask.training import fit, pixels, ranks
+from facemask.training.batches import Side
+from facemask.training.task import Task
 
 BLOCK: Final = 4
 # More than any training here takes: it ends when its time is over.
@@ -138,7 +139,7 @@ def side(photos: pixels.Pixels) -> Side:
 
 
 def _case(recipe: recipes.Recipe, given: Side, effort: Effort) -> dict[str, Any]:
-    real, _ = fit.loaders(recipe, given, None, seed=1, share=shares.Share(0, 1))
+    real, _ = fit.loaders(recipe, given, None, seed=1, share=ranks.Share(0, 1))
     blocks = Blocks(real, BLOCK, effort.rounds, effort.seconds)
     epoch(recipe, make(recipe, given, _STEPS), blocks)
 

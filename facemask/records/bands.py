@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from facemask import files
-from facemask.errors import UserError
 from facemask.records import classes
+from facemask.runtime import files
+from facemask.runtime.errors import UserError
 
 NAME: Final = "bands.json"
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import pandas as pd
 
-from facemask.errors import UserError
+from facemask.runtime.errors import UserError
 
 # Rows that are text at a time.
 BLOCK: Final = 4096

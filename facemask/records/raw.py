@@ -24,8 +24,8 @@ from typing import Final
 
 import pandas as pd
 
-from facemask.errors import UserError
 from facemask.records import classes, csvfile
+from facemask.runtime.errors import UserError
 
 MASK_OF: Final = {f"mask{n}": 0 for n in range(1, 6)} | {"incorrect_mask": 1, "normal": 2}
 KINDS: Final = tuple(MASK_OF)

@@ -16,9 +16,12 @@ from typing import Any, Final
 import pandas as pd
 from pandas.api import types as dtypes
 
-from facemask import files
-from facemask.errors import UserError
 from facemask.records import classes, csvfile
+from facemask.runtime import files
+from facemask.runtime.errors import UserError
+
+# In the column ``fold``: held out from all folds.
+HOLDOUT: Final = -1
 
 Kind = type[str] | type[int] | type[float]
 

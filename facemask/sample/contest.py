@@ -16,10 +16,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facemask import files, hardware, params, progress
-from facemask.errors import UserError
+from facemask.runtime import files, hardware, progress
+from facemask.runtime.errors import UserError
 from facemask.sample import identity, mask, photo, roster
 from facemask.sample.roster import PLANTED, Person
+from facemask.settings import params
 
 __all__ = ["PLANTED", "write"]
 

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from facemask.errors import UserError
 from facemask.records import classes, tables
+from facemask.runtime.errors import UserError
 
 COLUMNS: Final = list(classes.columns())
 TOLERANCE: Final = 1e-3

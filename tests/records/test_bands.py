@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from facemask.errors import UserError
 from facemask.records import bands
+from facemask.runtime.errors import UserError
 
 
 def test_cuts_come_back(tmp_path: Path) -> None:

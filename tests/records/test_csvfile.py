@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from facemask.errors import UserError
 from facemask.records import csvfile, tables
+from facemask.runtime.errors import UserError
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from facemask.errors import UserError
 from facemask.records import raw
+from facemask.runtime.errors import UserError
 
 Factory = Callable[..., Path]
 FIRST = "000001_male_Asian_19"

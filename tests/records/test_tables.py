@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facemask.errors import UserError
 from facemask.records import tables
+from facemask.runtime.errors import UserError
 
 TRICKY = [
     "000123",

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency
 
-from facemask import params
-from facemask.errors import UserError
+from facemask.runtime.errors import UserError
 from facemask.sample import contest, mask, roster
+from facemask.settings import params
 
 TRAIN, EVAL = 8, 2
 

@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 from dvc.repo import Repo
 
-from facemask import launch, params, recipes
-from facemask.images import archive
+from facemask.pixels import archive
 from facemask.records import tables
+from facemask.runtime import launch
+from facemask.settings import params, recipes
 from stages import background_removal, build_manifest, combine, evaluate, face_crop, fix_labels, infer, train
 
 PATHS = {
@@ -171,7 +172,7 @@ def prepared(
     toy_yaml: dict[str, Any],
 ) -> Pipeline:
     """All stages before training, run on twelve people, a quarter of them held out."""
-    from facemask import loading
+    from facemask.settings import loading
 
     folder = tmp_path / "repository"
     root = contest_folder(people=12, eval_people=3)

@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from facemask import hardware, params
-from facemask.images import archive, codec, mattes
+from facemask.mattes import mattes
+from facemask.pixels import archive, codec
 from facemask.records import tables
+from facemask.runtime import hardware
+from facemask.settings import params
 from stages import background_removal
 
 GRABCUT = params.BackgroundRemoval(matting=params.GrabCut(kind="grabcut", iterations=1, height=32))

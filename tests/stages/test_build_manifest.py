@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from facemask import params
-from facemask.errors import UserError
 from facemask.records import bands, classes, tables
+from facemask.runtime.errors import UserError
+from facemask.settings import params
 from stages import build_manifest, fix_labels
 
 Factory = Callable[..., Path]

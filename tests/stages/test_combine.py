@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 from dvc.repo import Repo
 
-from facemask import params, recipes
-from facemask.errors import UserError
-from facemask.inference import combiner
+from facemask.ensemble import combiner
 from facemask.records import classes, tables
+from facemask.runtime.errors import UserError
 from facemask.scoring import metrics
+from facemask.settings import params, recipes
 from stages import combine
 
 COLUMNS = list(classes.columns())

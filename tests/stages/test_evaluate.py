@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from facemask import params, recipes
-from facemask.errors import UserError
 from facemask.records import classes, tables
+from facemask.runtime.errors import UserError
 from facemask.scoring import predictions
+from facemask.settings import params, recipes
 from stages import combine, evaluate
 
 CFG = params.Evaluate(bootstrap=30, confidence=0.9, calibration_bins=10)

@@ -13,10 +13,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from facemask import hardware, params
-from facemask.errors import UserError
-from facemask.images import archive, boxes, codec, finders
+from facemask.faces import finders
+from facemask.pixels import archive, boxes, codec
 from facemask.records import tables
+from facemask.runtime import hardware
+from facemask.runtime.errors import UserError
+from facemask.settings import params
 from stages import face_crop
 
 CFG = params.FaceCrop(

@@ -15,9 +15,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from facemask import params
-from facemask.errors import UserError
 from facemask.records import tables
+from facemask.runtime.errors import UserError
+from facemask.settings import params
 from stages import fix_labels
 
 Factory = Callable[..., Path]

@@ -13,11 +13,13 @@ import pandas as pd
 import pytest
 from dvc.repo import Repo
 
-from facemask import files, params
-from facemask.errors import UserError
-from facemask.inference import answering, combiner, experiments, submission
-from facemask.inference.combiner import Combiner, Mean
+from facemask.ensemble import combiner, experiments
+from facemask.ensemble.combiner import Combiner, Mean
 from facemask.records import classes, tables
+from facemask.runtime import files
+from facemask.runtime.errors import UserError
+from facemask.settings import params
+from facemask.submission import answering, submission
 from stages import infer
 
 IMAGES = [f"{number:03d}.jpg" for number in range(6)]

@@ -17,8 +17,11 @@ import psutil
 import pytest
 import yaml
 
-from facemask import hardware, loading
-from facemask.images import archive, mattes, memo, photos
+from facemask.mattes import mattes
+from facemask.photos import memo, photos
+from facemask.pixels import archive
+from facemask.runtime import hardware
+from facemask.settings import loading
 from stages import background_removal, fix_labels
 
 PATIENCE = 240.0
@@ -54,7 +57,7 @@ sys.addaudithook(watch)
 # Killed while the transaction is open, after some entries of both kinds, in the data base and in files of their own.
 PUT = """\
 import os, pathlib, signal, sys
-from facemask.images import memo
+from facemask.photos import memo
 
 def entries():
     yield from [("a", b"1"), ("b", bytes(100_000))]

@@ -22,13 +22,14 @@ from dvc.utils.hydra import apply_overrides
 from sklearn.metrics import f1_score
 from torch import Tensor
 
-from facemask import config, launch, loading, params, presets, recipes
-from facemask.errors import UserError
-from facemask.images import reader
-from facemask.learning import fit, shares, sides
-from facemask.learning.classifier import Classifier
-from facemask.learning.task import Task
+from facemask.network import reader
+from facemask.network.classifier import Classifier
 from facemask.records import classes, raw, tables
+from facemask.runtime import launch
+from facemask.runtime.errors import UserError
+from facemask.settings import config, loading, params, presets, recipes
+from facemask.training import fit, ranks, sides
+from facemask.training.task import Task
 from stages import fix_labels
 
 COLUMNS = list(classes.columns())
@@ -39,8 +40,8 @@ STEADY = {"kind": "constant", "warmup_steps": 0}
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Starting processes and drawing charts take longer than these few photos."""
-    monkeypatch.setattr("facemask.hardware.cores", lambda: 1)
-    monkeypatch.setattr("facemask.scoring.class_counts.draw", lambda *_: None)
+    monkeypatch.setattr("facemask.runtime.hardware.cores", lambda: 1)
+    monkeypatch.setattr("facemask.manifest.class_counts.draw", lambda *_: None)
     monkeypatch.setattr("stages.evaluate.draw", lambda *_: None)
 
 
@@ -577,7 +578,7 @@ def test_14_photos_stay_bytes_in_a_file_until_they_are_on_the_device(
     prepared.answer(cfg)
     assert given == {(torch.uint8, True)}
     # Many photos, a few at a time.
-    monkeypatch.setattr("facemask.learning.pixels.CHUNK", 8)
+    monkeypatch.setattr("facemask.training.pixels.CHUNK", 8)
     toy_yaml["train"]["image"] |= {"size": [192, 144]}
     cfg = chosen(toy_yaml)
     found = sides.rows(recipe(cfg), 0, Path("build_manifest"))
@@ -590,7 +591,7 @@ def test_14_photos_stay_bytes_in_a_file_until_they_are_on_the_device(
             for pixels in (opened.train.pixels, opened.val.pixels):
                 assert isinstance(pixels, np.memmap)
                 assert pixels.dtype == np.uint8
-            batches, count = fit.loaders(recipe(cfg), opened.train, None, seed=0, share=shares.Share(0, 1))
+            batches, count = fit.loaders(recipe(cfg), opened.train, None, seed=0, share=ranks.Share(0, 1))
             assert [batch.photos.dtype for batch in batches] == [torch.uint8] * count
         assert tracemalloc.get_traced_memory()[1] < whole / 2
     finally:

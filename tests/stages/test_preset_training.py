@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from facemask import loading, params, presets
+from facemask.settings import loading, params, presets
 from stages import sample_data
 
 PRESETS = sorted(path.stem for path in (Path(__file__).parents[2] / "presets").glob("*.yaml"))

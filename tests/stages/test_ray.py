@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from facemask import loading
-from facemask.errors import UserError
-from facemask.images import actors
+from facemask.runtime import actors
+from facemask.runtime.errors import UserError
 from facemask.sample import contest
+from facemask.settings import loading
 
 pytestmark = pytest.mark.slow
 

@@ -13,10 +13,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from facemask import hardware, params
-from facemask.errors import UserError
-from facemask.images import masking_portraits
 from facemask.records import raw
+from facemask.runtime import hardware
+from facemask.runtime.errors import UserError
+from facemask.settings import params
+from facemask.synthesis import studio
 from stages import synthesise
 
 CFG = params.Synthesise(
@@ -45,7 +46,7 @@ class Stub:
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     monkeypatch.setattr(hardware, "cores", lambda: 1)
-    monkeypatch.setattr(masking_portraits, "_networks", Stub)
+    monkeypatch.setattr(studio, "_networks", Stub)
 
     def run(faces: Path, name: str = "out", **changes: object) -> Path:
         cfg = params.Synthesise.model_validate(CFG.model_dump() | changes)
@@ -169,7 +170,7 @@ def test_no_face_at_all_is_one_clear_line(stage: Callable[..., Path], tmp_path: 
 
 def test_nothing_to_do_writes_empty_tables_without_torch(repository: Path, tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from facemask import params; from stages import synthesise;"
+        "import sys; from pathlib import Path; from facemask.settings import params; from stages import synthesise;"
         "cfg = params.Synthesise(styles=('cloth',), wrong=('on_eyes',), seed=1); out = Path(sys.argv[1]);"
         "synthesise.run(cfg, faces=Path('data/faces'), out=out / 'out', metrics=out / 'metrics.json');"
         "assert not {'torch', 'facenet_pytorch'} & set(sys.modules)"

@@ -16,9 +16,9 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from facemask import loading
-from facemask.errors import UserError
 from facemask.records import tables
+from facemask.runtime.errors import UserError
+from facemask.settings import loading
 
 PATHS = {"manifest": "build_manifest", "faces": "face_crop", "mattes": "background_removal"}
 STUDENT = {"kind": "self_training", "source": "eval", "rounds": 1, "threshold": 0.0, "per_class": None}

@@ -1,0 +1,35 @@
+"""The learning-rate finder's curve, as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from facemask.runtime import files
+
+LINE, MARK, INK = "#1f6f8b", "#e08e45", "#22303c"
+
+
+def draw(rates: Sequence[float], losses: Sequence[float], suggestion: float, path: Path) -> None:
+    """Write a PNG of the loss against the learning rate, with the suggested rate marked."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        figure = Figure(figsize=(6, 3.6), dpi=110, layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.add_subplot()
+        axes.plot(rates, losses, color=LINE)
+        axes.axvline(suggestion, color=MARK, linestyle="--", label=f"falls fastest at {suggestion:.2g}")
+        axes.set_xscale("log")
+        # A loss that has run away would flatten all that comes before.
+        lowest = losses.index(min(losses))
+        axes.set_ylim(losses[lowest] * 0.97, max(losses[: lowest + 1]) * 1.03)
+        axes.set_xlabel("learning rate", color=INK)
+        axes.set_ylabel("training loss", color=INK)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False)
+        with files.replacing(path) as temporary:
+            figure.savefig(temporary, format="png", metadata={"Software": None})

@@ -1,0 +1,256 @@
+"""facenet-pytorch's three networks, run over batches of photos.
+
+Finds what ``facenet_pytorch.MTCNN.detect`` finds, faster: channels-last networks, and pyramid and candidate crops
+cut from integral images, which is exact area resampling without a loop over crops. Batches always have the same
+shapes (short ones are padded), so a photo's boxes do not depend on the photos beside it.
+
+References
+----------
+Zhang, Zhang, Li, Qiao: Joint Face Detection and Alignment Using Multitask Cascaded Convolutional Networks,
+2016.
+https://arxiv.org/abs/1604.02878
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from facenet_pytorch.models.mtcnn import ONet, PNet, RNet
+from torch import Tensor
+from torchvision.ops import nms  # type: ignore[import-untyped]
+
+from facemask.runtime import hardware
+
+Pixels = npt.NDArray[np.uint8]
+Rows = npt.NDArray[np.float64]
+
+FACTOR: Final = 0.709
+_PHOTOS: Final = 8
+_MOST_PIXELS: Final = 4_000_000
+_CROPS: Final = {24: 32, 48: 8}
+
+
+class Networks:
+    """The proposal, refinement and output networks with their thresholds; runs on one CPU thread.
+
+    Parameters
+    ----------
+    min_face
+        Smallest face looked for, pixels.
+    thresholds
+        Lowest score that passes each network.
+    """
+
+    def __init__(self, min_face: float, thresholds: tuple[float, float, float]) -> None:
+        self.min_face = min_face
+        self.thresholds = thresholds
+        self._nets = [net().eval().to(memory_format=torch.channels_last) for net in (PNet, RNet, ONet)]
+
+    def find(self, photos: Sequence[Pixels]) -> list[Rows]:
+        """Find all faces.
+
+        Parameters
+        ----------
+        photos
+            (H, W, 3) each, of any sizes.
+
+        Returns
+        -------
+        list of (N, 5)
+            One array a photo: x0, y0, x1, y1 in pixels (may reach outside) and score 0..1, best first.
+        """
+        return [rows[:, :5] for rows in self.landmarks(photos)]
+
+    def landmarks(self, photos: Sequence[Pixels]) -> list[Rows]:
+        """Find all faces, and five points of each.
+
+        Parameters
+        ----------
+        photos
+            (H, W, 3) each, of any sizes.
+
+        Returns
+        -------
+        list of (N, 15)
+            One array a photo: the columns of :meth:`find`, then x and y in pixels of the eye on the left of the
+            photo, the eye on the right, the nose's tip, the left and the right corner of the mouth.
+        """
+        found: list[Rows] = [np.zeros((0, 15))] * len(photos)
+        sizes = sorted({photo.shape[:2] for photo in photos})
+        with hardware.one_thread(), torch.inference_mode():
+            for height, width in sizes:
+                alike = [place for place, photo in enumerate(photos) if photo.shape[:2] == (height, width)]
+                batch = max(1, min(_PHOTOS, _MOST_PIXELS // (height * width)))
+                for start in range(0, len(alike), batch):
+                    some = alike[start : start + batch]
+                    for place, rows in zip(some, self._batch([photos[i] for i in some], batch), strict=True):
+                        found[place] = rows
+        return found
+
+    def _batch(self, photos: Sequence[Pixels], batch: int) -> list[Rows]:
+        height, width = photos[0].shape[:2]
+        sums = torch.zeros((batch, height + 1, width + 1, 3), dtype=torch.int32)
+        for place, photo in enumerate(photos):
+            sums[place] = torch.from_numpy(cv2.integral(np.ascontiguousarray(photo)))
+        boxes, owner = self._propose(sums, len(photos))
+        boxes, owner = self._refine(sums, boxes, owner)
+        boxes, owner = self._finish(sums, boxes, owner)
+        return [_tidy(boxes[owner == place].numpy()) for place in range(len(photos))]
+
+    def _propose(self, sums: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Candidates of ``count`` photos over all scales: (N, 5) square boxes with score, (N,) photo."""
+        height, width = sums.shape[1] - 1, sums.shape[2] - 1
+        pools: list[list[Tensor]] = [[torch.zeros((0, 9))] for _ in range(count)]
+        scale = 12.0 / self.min_face
+        while min(height, width) * scale >= 12:
+            small = _shrink(sums, int(height * scale + 1), int(width * scale + 1))
+            shifts, scores = self._nets[0](_normalise(small))
+            for place in range(count):
+                candidates = _candidates(shifts[place], scores[place, 1], scale, self.thresholds[0])
+                pools[place].append(candidates[nms(candidates[:, :4], candidates[:, 4], 0.5)])
+            scale *= FACTOR
+        kept = [pool[nms(pool[:, :4], pool[:, 4], 0.7)] for pool in map(torch.cat, pools)]
+        owner = torch.cat([torch.full((len(some),), place) for place, some in enumerate(kept)])
+        rows = torch.cat(kept)
+        sides = (rows[:, 2:4] - rows[:, :2]).repeat(1, 2)
+        return torch.cat([_square(rows[:, :4] + rows[:, 5:] * sides), rows[:, 4:5]], dim=1), owner
+
+    def _refine(self, sums: Tensor, boxes: Tensor, owner: Tensor) -> tuple[Tensor, Tensor]:
+        boxes, owner, (shifts, scores) = self._look(1, 24, sums, boxes, owner)
+        passed = scores[:, 1] > self.thresholds[1]
+        rows = torch.cat([boxes[passed, :4], scores[passed, 1:2], shifts[passed]], dim=1)
+        owner = owner[passed]
+        kept = [place[nms(rows[place, :4], rows[place, 4], 0.7)] for place in _by_photo(owner)]
+        order = torch.cat(kept) if kept else torch.zeros(0, dtype=torch.int64)
+        rows, owner = rows[order], owner[order]
+        return torch.cat([_square(_shift(rows[:, :4], rows[:, 5:])), rows[:, 4:5]], dim=1), owner
+
+    def _finish(self, sums: Tensor, boxes: Tensor, owner: Tensor) -> tuple[Tensor, Tensor]:
+        boxes, owner, (shifts, points, scores) = self._look(2, 48, sums, boxes, owner)
+        passed = scores[:, 1] > self.thresholds[2]
+        owner = owner[passed]
+        at = _points(boxes[passed, :4], points[passed])
+        rows = torch.cat([_shift(boxes[passed, :4], shifts[passed]), scores[passed, 1:2], at], dim=1)
+        kept = [place[_nms_of_smaller(rows[place, :5].numpy(), 0.7)] for place in _by_photo(owner)]
+        order = torch.cat(kept) if kept else torch.zeros(0, dtype=torch.int64)
+        return rows[order], owner[order]
+
+    def _look(
+        self, net: int, side: int, sums: Tensor, boxes: Tensor, owner: Tensor
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Run one of the later networks on the boxes' crops; boxes wholly outside the photo are dropped."""
+        height, width = sums.shape[1] - 1, sums.shape[2] - 1
+        x0, y0, x1, y1 = boxes[:, :4].trunc().long().unbind(1)
+        x0, y0, x1, y1 = x0.clamp(min=1) - 1, y0.clamp(min=1) - 1, x1.clamp(max=width), y1.clamp(max=height)
+        inside = (x1 > x0) & (y1 > y0)
+        boxes, owner = boxes[inside], owner[inside]
+        crops = _crop(sums, owner, y0[inside], y1[inside], x0[inside], x1[inside], side)
+        step = _CROPS[side]
+        outputs = []
+        for start in range(0, max(len(crops), 1), step):
+            some = crops[start : start + step]
+            padded = torch.cat([some, some.new_zeros((step - len(some), side, side, 3))])
+            outputs.append([part[: len(some)] for part in self._nets[net](_normalise(padded))])
+        return boxes, owner, [torch.cat(parts) for parts in zip(*outputs, strict=True)]
+
+
+def _normalise(pixels: Tensor) -> Tensor:
+    """(N, H, W, 3) 0..255 -> (N, 3, H, W) about -1..1, channels last in memory."""
+    return ((pixels - 127.5) * 0.0078125).permute(0, 3, 1, 2)
+
+
+def _edges(length: Tensor, cells: int) -> tuple[Tensor, Tensor]:
+    """First and one-past-last pixel of ``cells`` cells over ``length`` (N, 1) pixels, as adaptive pooling."""
+    cell = torch.arange(cells)
+    return cell * length // cells, -(-(cell + 1) * length // cells)
+
+
+def _shrink(sums: Tensor, rows: int, columns: int) -> Tensor:
+    """Area-resample whole photos, given their integral images, to (B, rows, columns, 3)."""
+    top, bottom = _edges(torch.tensor(sums.shape[1] - 1), rows)
+    left, right = _edges(torch.tensor(sums.shape[2] - 1), columns)
+    bands = sums.index_select(1, bottom) - sums.index_select(1, top)
+    totals = bands.index_select(2, right) - bands.index_select(2, left)
+    return totals.float() / ((bottom - top)[:, None, None] * (right - left)[None, :, None])
+
+
+def _crop(sums: Tensor, owner: Tensor, y0: Tensor, y1: Tensor, x0: Tensor, x1: Tensor, side: int) -> Tensor:
+    """Area-resample the crops [y0, y1) x [x0, x1) of photos ``owner`` to (N, side, side, 3)."""
+    _, high, wide, _ = sums.shape
+    top, bottom = _edges((y1 - y0)[:, None], side)
+    left, right = _edges((x1 - x0)[:, None], side)
+    area = ((bottom - top)[:, :, None] * (right - left)[:, None, :])[..., None]
+    top, bottom = top + y0[:, None], bottom + y0[:, None]
+    left, right = left + x0[:, None], right + x0[:, None]
+    flat = sums.view(-1, 3)
+
+    def corner(y: Tensor, x: Tensor) -> Tensor:
+        places = (owner[:, None, None] * high + y[:, :, None]) * wide + x[:, None, :]
+        return flat.index_select(0, places.reshape(-1)).view(len(owner), side, side, 3)
+
+    # 32-bit sums may wrap around on large photos; differences are right all the same.
+    totals = corner(bottom, right) - corner(top, right) - corner(bottom, left) + corner(top, left)
+    return totals.float() / area
+
+
+def _candidates(shifts: Tensor, scores: Tensor, scale: float, threshold: float) -> Tensor:
+    """Cells of one photo's score map that pass: (N, 9) box, score, and four shifts."""
+    cells = (scores >= threshold).nonzero()
+    y, x = cells.unbind(1)
+    at = cells.flip(1).to(scores.dtype)
+    first, last = ((2 * at + 1) / scale).floor(), ((2 * at + 12) / scale).floor()
+    return torch.cat([first, last, scores[y, x][:, None], shifts[:, y, x].T], dim=1)
+
+
+def _square(boxes: Tensor) -> Tensor:
+    """Grow (N, 4) boxes to squares around their centres."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    longest = sides.max(dim=1, keepdim=True).values
+    corner = boxes[:, :2] + sides * 0.5 - longest * 0.5
+    return torch.cat([corner, corner + longest], dim=1)
+
+
+def _shift(boxes: Tensor, shifts: Tensor) -> Tensor:
+    """Move the corners of (N, 4) boxes by ``shifts``, in units of the boxes' sides."""
+    sides = (boxes[:, 2:] - boxes[:, :2] + 1).repeat(1, 2)
+    return boxes + shifts * sides
+
+
+def _points(boxes: Tensor, shares: Tensor) -> Tensor:
+    """Five points in pixels, x and y in turn (N, 10), given as shares of the boxes: all x, then all y."""
+    x0, y0, x1, y1 = boxes[:, :4, None].unbind(1)
+    x, y = (x1 - x0 + 1) * shares[:, :5] + x0 - 1, (y1 - y0 + 1) * shares[:, 5:] + y0 - 1
+    return torch.stack([x, y], dim=2).flatten(1)
+
+
+def _by_photo(owner: Tensor) -> list[Tensor]:
+    return [(owner == place).nonzero()[:, 0] for place in np.unique(owner.numpy())]
+
+
+def _nms_of_smaller(rows: npt.NDArray[np.float32], threshold: float) -> npt.NDArray[np.int64]:
+    """Non-maximum suppression by overlap with the smaller of two boxes; returns the kept rows, best first."""
+    x0, y0, x1, y1, score = rows.T
+    area = (x1 - x0 + 1) * (y1 - y0 + 1)
+    left = np.argsort(score)
+    kept = []
+    while left.size:
+        best, left = left[-1], left[:-1]
+        kept.append(best)
+        wide = np.maximum(0, np.minimum(x1[best], x1[left]) - np.maximum(x0[best], x0[left]) + 1)
+        high = np.maximum(0, np.minimum(y1[best], y1[left]) - np.maximum(y0[best], y0[left]) + 1)
+        left = left[wide * high / np.minimum(area[best], area[left]) <= threshold]
+    return np.array(kept, dtype=np.int64)
+
+
+def _tidy(rows: npt.NDArray[np.float32]) -> Rows:
+    """Round to what is meant (0.01 pixels, score 0.0001) and put the best first."""
+    wide = rows.astype(np.float64)
+    # Adding zero turns -0.0 into 0.0.
+    tidy = np.column_stack([wide[:, :4].round(2), wide[:, 4].round(4), wide[:, 5:].round(2)]) + 0.0
+    order = sorted(range(len(tidy)), key=lambda row: (-tidy[row, 4], *tidy[row, :4]))
+    return tidy[order]

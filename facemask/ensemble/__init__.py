@@ -1,0 +1,13 @@
+"""Stage ``combine``: how several answers become one.
+
+facts
+    what trained folds say about themselves, without torch
+experiments
+    answers of past experiments, through DVC
+ensembles
+    votes, weights and stacking, fitted on out-of-fold answers, and what they are worth there
+adjustment
+    logit adjustment after training, and its best tau
+combiner
+    what was fitted, as a file
+"""

@@ -1,0 +1,7 @@
+"""Stage ``face_crop``: where the face is.
+
+finders
+    detectors in order: mtcnn, yunet, a fixed box, none
+faces
+    the one face of each photo, its fallbacks and its crop
+"""

@@ -1,0 +1,242 @@
+"""One face a photo: chosen among those found, or borrowed where none was; and the crop around it."""
+
+from __future__ import annotations
+
+import functools
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, assert_never
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from facemask.faces.finders import Finder, Sight
+from facemask.photos import memo, photos
+from facemask.pixels import boxes, codec
+from facemask.records import roots, tables
+from facemask.runtime import executor, hardware
+from facemask.runtime.errors import UserError
+from facemask.settings import params
+
+Rows = npt.NDArray[np.float64]
+Choice = Literal["largest", "most_confident", "most_central"]
+STATUSES = ("found", "person", "median", "fixed", "frame", "unreadable")
+
+
+def choose(sight: Sight, choice: Choice) -> int:
+    """Row of ``sight.faces`` that is the photo's person; of equals the more confident."""
+    x0, y0, x1, y1, score = sight.faces.T
+    match choice:
+        case "largest":
+            return int(np.argmax((x1 - x0) * (y1 - y0)))
+        case "most_confident":
+            return int(np.argmax(score))
+        case "most_central":
+            height, width = sight.size
+            return int(np.argmin((x0 + x1 - width) ** 2 + (y0 + y1 - height) ** 2))
+        case _:
+            assert_never(choice)
+
+
+def place(
+    cfg: params.FaceCrop, tried: Sequence[Finder], table: pd.DataFrame, seen: Mapping[str, Sight | None]
+) -> pd.DataFrame:
+    """Give every photo a face box and a crop box.
+
+    Parameters
+    ----------
+    tried
+        The finders, in order.
+    table
+        The photos, see :func:`facemask.photos.photos.listed`.
+    seen
+        What they saw in each readable photo; None or no entry for an unreadable one.
+
+    Returns
+    -------
+    pandas.DataFrame
+        See :data:`facemask.records.tables.BOXES`; rows as in ``table``.
+
+    Raises
+    ------
+    UserError
+        If finders that search found no face in any photo.
+    """
+    chosen = {
+        key: (sight, sight.faces[choose(sight, cfg.choose)])
+        for key, sight in seen.items()
+        if sight is not None and len(sight.faces)
+    }
+    sights = sum(sight is not None for sight in seen.values())
+    if any(finder.searches for finder in tried) and sights and not chosen:
+        raise UserError(
+            f"face_crop.finder: no face in any of {sights} photos; lower face_crop.finder's thresholds and min_face "
+            "(mtcnn) or score (yunet), or set face_crop.finder.kind to none or fixed"
+        )
+    shares = {key: row[:4] / _scale(sight.size) for key, (sight, row) in chosen.items()}
+    borrowed = _Borrowed(cfg, table, shares)
+    rows = []
+    for key, person in zip(table["photo"], table["person"], strict=True):
+        sight = seen.get(key)
+        status, score, faces = "unreadable", np.nan, 0
+        box = around = (np.nan,) * 4
+        if key in chosen:
+            sight, row = chosen[key]
+            status, score, faces = tried[sight.by].status, float(row[4]), len(sight.faces)
+            box = boxes.written(row[:4])
+        elif sight is not None:
+            status, relative = borrowed.box(person, roots.dataset(key))
+            box = boxes.written(relative * _scale(sight.size))
+        if sight is not None:
+            around = _around(cfg, status, box, sight.size)
+        rows.append([key, status, score, faces, *box, *around])
+    return pd.DataFrame(rows, columns=list(tables.BOXES.columns)).astype({"faces": np.int64})
+
+
+def _scale(size: tuple[int, int]) -> Rows:
+    height, width = size
+    return np.array([width, height, width, height], dtype=np.float64)
+
+
+def _around(cfg: params.FaceCrop, status: str, box: boxes.Box, size: tuple[int, int]) -> boxes.Box:
+    if status == "frame":
+        return boxes.written(boxes.inscribed(size, cfg.size))
+    # A fixed box is meant as it stands; a face is wanted with what surrounds it.
+    return boxes.written(boxes.extended(box if status == "fixed" else boxes.grown(box, cfg.margin), cfg.size))
+
+
+class _Borrowed:
+    """Boxes for photos without a face, as fractions of width and height.
+
+    Nothing is borrowed from another data set: its photos may be framed otherwise.
+    """
+
+    def __init__(self, cfg: params.FaceCrop, table: pd.DataFrame, found: Mapping[str, Rows]) -> None:
+        people: dict[str, list[Rows]] = defaultdict(list)
+        sets: dict[str, list[Rows]] = defaultdict(list)
+        for key, person in zip(table["photo"], table["person"], strict=True):
+            if key in found:
+                sets[roots.dataset(key)].append(found[key])
+                if person:
+                    people[person].append(found[key])
+        self._fallback = cfg.fallback
+        self._people = {person: np.median(some, axis=0) for person, some in people.items()}
+        self._medians = {name: np.median(some, axis=0) for name, some in sets.items()}
+
+    def box(self, person: str, dataset: str) -> tuple[str, Rows]:
+        """Status and box of a photo of ``person``."""
+        for source in self._fallback:
+            match source:
+                case "person":
+                    if person in self._people:
+                        return "person", self._people[person]
+                case "median":
+                    if dataset in self._medians:
+                        return "median", self._medians[dataset]
+                case _:
+                    assert_never(source)
+        return "frame", np.array([0.0, 0.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class _Cut:
+    where: roots.Roots
+    size: tuple[int, int]
+
+    def __call__(self, some: Sequence[tuple[photos.Photo, boxes.Box]]) -> list[bytes]:
+        return [
+            codec.encode_jpeg(boxes.crop(codec.decode(photos.read(self.where, photo)), box, self.size))
+            for photo, box in some
+        ]
+
+    def keys(self, some: Sequence[tuple[photos.Photo, boxes.Box]]) -> list[str]:
+        """Keys in the memo: a crop follows from the photo, its box and its size."""
+        ours = memo.fingerprint(
+            {"size": self.size},
+            ["facemask.pixels.boxes", "facemask.pixels.codec", "facemask.pixels.compose"],
+            ["opencv-python-headless", "pillow", "numpy"],
+        )
+        return [memo.key(f"{ours} {box}", photo.sha256) for photo, box in some]
+
+
+def crops(
+    some: Sequence[photos.Photo],
+    table: pd.DataFrame,
+    where: roots.Roots,
+    size: tuple[int, int],
+    kept: memo.Memo,
+    *,
+    workers: int | None = None,
+) -> Iterator[tuple[str, bytes]]:
+    """Yield key and JPEG of every photo's crop, in order.
+
+    Parameters
+    ----------
+    table
+        The boxes, see :func:`place`; photos with status ``unreadable`` are left out.
+    kept
+        Crops that were cut before with the same box and size.
+    workers
+        Threads; by default one a core.
+    """
+    rows = table[table["status"] != "unreadable"]
+    corners = (rows[name].tolist() for name in ("cx0", "cy0", "cx1", "cy1"))
+    around: dict[str, boxes.Box] = dict(zip(rows["photo"], zip(*corners, strict=True), strict=True))
+    jobs = [(photo, around[photo.key]) for photo in some if photo.key in around]
+    cut = _Cut(where, size)
+    spread = functools.partial(executor.threads, workers=workers or hardware.cores())
+    made = photos.each(cut, jobs, cut.keys(jobs), kept, spread, chunk=16)
+    for (photo, _), image in zip(jobs, made, strict=True):
+        yield photo.key, image
+
+
+def report(
+    boxed: pd.DataFrame, table: pd.DataFrame, tried: Sequence[Finder], seen: Mapping[str, Sight | None]
+) -> dict[str, object]:
+    """Count photos by status, and the share of readable photos with a found face, in all and by kind.
+
+    Of several finders each one's part is told too: the photos that it was shown and gave a box, and the shares of all
+    readable photos that these are.
+
+    Parameters
+    ----------
+    boxed
+        What :func:`place` made of ``table``, ``tried`` and ``seen``.
+    """
+    whole: dict[str, object] = {
+        "photos": len(boxed),
+        "status": {status: int((boxed["status"] == status).sum()) for status in STATUSES},
+        "several_faces": int((boxed["faces"] > 1).sum()),
+        "found": None,
+    }
+    kind = table["kind"][boxed["status"] != "unreadable"]
+    if any(finder.searches for finder in tried):
+        whole["found"] = _rates(boxed["status"] == "found", kind)
+    if len(tried) > 1:
+        by = boxed["photo"].map({key: sight.by for key, sight in seen.items() if sight is not None})
+        parts = {name: (by == number) & (boxed["faces"] > 0) for number, name in enumerate(_names(tried))}
+        whole["finders"] = {
+            name: {
+                "photos": int((by >= number).sum()),
+                "boxes": int(found.sum()),
+                "found": _rates(found, kind),
+            }
+            for number, (name, found) in enumerate(parts.items())
+        }
+    return whole
+
+
+def _rates(found: pd.Series[bool], kind: pd.Series[str]) -> dict[str, float]:
+    """Share of the readable photos (the rows of ``kind``), in all and by kind."""
+    read = found[kind.index]
+    rates = read.groupby(kind).mean().round(6)
+    return {"all": round(float(read.mean()), 6)} | {str(name): float(rate) for name, rate in rates.items()}
+
+
+def _names(tried: Sequence[Finder]) -> list[str]:
+    """Each finder's kind; further ones of the same kind are numbered."""
+    kinds = [finder.kind for finder in tried]
+    before = [kinds[:place].count(kind) for place, kind in enumerate(kinds)]
+    return [f"{kind}_{count + 1}" if count else kind for kind, count in zip(kinds, before, strict=True)]

@@ -1,0 +1,222 @@
+"""Mattes: how much of each pixel is person, by the method that the params name."""
+
+from __future__ import annotations
+
+import abc
+import functools
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, assert_never
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from facemask.mattes import grabcut
+from facemask.photos import memo, photos
+from facemask.pixels import codec
+from facemask.records.roots import Roots
+from facemask.runtime import executor
+from facemask.settings import params
+
+if TYPE_CHECKING:
+    from facemask.mattes import saliency
+
+Pixels = npt.NDArray[np.uint8]
+STATUSES = ("ok", "empty", "none", "unreadable")
+# Below this share of the photo there is nobody to be seen.
+_NOBODY = 0.01
+
+
+class Cutout(NamedTuple):
+    """One photo's matte: ok, empty, none or unreadable; its mean 0..1; PNG bytes if ok."""
+
+    status: str
+    coverage: float
+    png: bytes
+
+
+class Matting(abc.ABC):
+    """Separates the person; picklable, and cheap until the first photo comes."""
+
+    preload: ClassVar[tuple[str, ...]] = ()
+
+    @abc.abstractmethod
+    def fingerprint(self) -> str:
+        """Hash all that the result depends on besides the photo."""
+
+    @abc.abstractmethod
+    def matte(self, photo: Pixels) -> Pixels | None:
+        """Return the matte (H, W) of a photo (H, W, 3); None for no matte at all."""
+
+
+@dataclass(frozen=True)
+class GrabCut(Matting):
+    """OpenCV's GrabCut with a portrait prior."""
+
+    cfg: params.GrabCut
+    preload: ClassVar[tuple[str, ...]] = ("facemask.mattes.mattes",)
+
+    def fingerprint(self) -> str:
+        """See :class:`Matting`."""
+        return memo.fingerprint(
+            self.cfg.model_dump(mode="json"),
+            ["facemask.mattes.grabcut", "facemask.mattes.mattes", "facemask.pixels.codec"],
+            ["opencv-python-headless", "pillow", "numpy"],
+        )
+
+    def matte(self, photo: Pixels) -> Pixels | None:
+        """See :class:`Matting`."""
+        return grabcut.matte(photo, iterations=self.cfg.iterations, height=self.cfg.height)
+
+
+@dataclass(frozen=True)
+class Rembg(Matting):
+    """One of rembg's networks, loaded when the first photo comes."""
+
+    model: str
+    weights: Path
+    preload: ClassVar[tuple[str, ...]] = ("facemask.mattes.saliency", "facemask.mattes.mattes")
+
+    def fingerprint(self) -> str:
+        """See :class:`Matting`."""
+        from facemask.mattes import saliency
+
+        return memo.fingerprint(
+            {"model": self.model, "providers": saliency.providers()},
+            ["facemask.mattes.saliency", "facemask.mattes.mattes", "facemask.pixels.codec"],
+            ["rembg", "onnxruntime", "pillow", "numpy"],
+            [self.weights],
+        )
+
+    def matte(self, photo: Pixels) -> Pixels | None:
+        """See :class:`Matting`."""
+        return _network(self.model, self.weights).matte(photo)
+
+
+@dataclass(frozen=True)
+class NoMatting(Matting):
+    """No mattes."""
+
+    def fingerprint(self) -> str:
+        """See :class:`Matting`."""
+        return memo.fingerprint({}, ["facemask.mattes.mattes"], ["pillow"])
+
+    def matte(self, photo: Pixels) -> Pixels | None:
+        """See :class:`Matting`."""
+        return None
+
+
+def build(cfg: params.Matting) -> Matting:
+    """Make the method that ``cfg`` names.
+
+    Raises
+    ------
+    UserError
+        If a network is unknown or its weights cannot be found, see :func:`facemask.mattes.saliency.weights`.
+    """
+    match cfg:
+        case params.GrabCut():
+            return GrabCut(cfg)
+        case params.Rembg():
+            # rembg takes seconds to import: only where it is wanted.
+            from facemask.mattes import saliency
+
+            return Rembg(cfg.model, saliency.weights(cfg.model, cfg.path, cfg.sha256))
+        case params.NoMatting():
+            return NoMatting()
+        case _:
+            assert_never(cfg)
+
+
+@functools.lru_cache(maxsize=1)
+def _network(model: str, weights: Path) -> saliency.Network:
+    from facemask.mattes import saliency
+
+    return saliency.Network(model, weights)
+
+
+@dataclass(frozen=True)
+class _Separate:
+    matting: Matting
+    where: Roots
+
+    def __call__(self, some: Sequence[photos.Photo]) -> list[bytes]:
+        cv2.setNumThreads(1)
+        return [_pack(self._one(photo)) for photo in some]
+
+    def _one(self, photo: photos.Photo) -> Cutout:
+        try:
+            pixels = codec.decode(photos.read(self.where, photo))
+        except codec.UnreadableImage:
+            return Cutout("unreadable", 0.0, b"")
+        matte = self.matting.matte(pixels)
+        if matte is None:
+            return Cutout("none", 0.0, b"")
+        coverage = round(float(matte.mean()) / 255, 6)
+        if coverage < _NOBODY:
+            return Cutout("empty", coverage, b"")
+        return Cutout("ok", coverage, codec.encode_matte(matte))
+
+
+def _pack(cutout: Cutout) -> bytes:
+    return json.dumps([cutout.status, cutout.coverage]).encode() + b"\n" + cutout.png
+
+
+def _unpack(data: bytes) -> Cutout:
+    head, _, png = data.partition(b"\n")
+    status, coverage = json.loads(head)
+    return Cutout(status, coverage, png)
+
+
+def separate(
+    matting: Matting,
+    some: Sequence[photos.Photo],
+    where: Roots,
+    kept: memo.Memo,
+    spread: executor.Spread,
+) -> Iterator[Cutout]:
+    """Yield every photo's matte, in order."""
+    work = photos.each(
+        _Separate(matting, where),
+        some,
+        photos.keys(some, matting.fingerprint()),
+        kept,
+        functools.partial(spread, preload=matting.preload),
+        chunk=16,
+    )
+    return map(_unpack, work)
+
+
+def iou(matte: Pixels, truth: Pixels) -> float:
+    """Intersection over union of two mattes (H, W) cut at 128; 1 if both are empty.
+
+    Raises
+    ------
+    ValueError
+        If their shapes differ.
+    """
+    if matte.shape != truth.shape:
+        raise ValueError(f"mattes of {matte.shape} and {truth.shape} cannot be compared")
+    one, other = matte >= 128, truth >= 128
+    union = int((one | other).sum())
+    return int((one & other).sum()) / union if union else 1.0
+
+
+def report(result: pd.DataFrame, overlaps: list[float]) -> dict[str, object]:
+    """Count photos by status; mean coverage; how well the mattes agree with those that are known (IoU)."""
+    whole = result[result["status"] == "ok"]
+    figures: dict[str, object] = {"n": len(overlaps), "mean": None, "median": None, "p05": None}
+    if overlaps:
+        p05, median = np.quantile(overlaps, [0.05, 0.5])
+        found = {"mean": np.mean(overlaps), "median": median, "p05": p05}
+        figures |= {name: round(float(value), 6) for name, value in found.items()}
+    return {
+        "photos": len(result),
+        "status": {status: int((result["status"] == status).sum()) for status in STATUSES},
+        "coverage": round(float(whole["coverage"].mean()), 6) if len(whole) else None,
+        "iou": figures,
+    }

@@ -1,0 +1,135 @@
+"""(N, 18) tables from photos, averaged over views and folds."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Literal, assert_never
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from facemask.network import tta
+from facemask.network.classifier import Classifier
+from facemask.runtime.errors import UserError
+from facemask.settings import params
+
+Photos = npt.NDArray[np.uint8]
+Table = npt.NDArray[np.float64]
+Average = Literal["probabilities", "logits"]
+Precision = Literal["32", "bf16", "16"]
+LogTable = Callable[[Tensor], Tensor]
+REDUCED = {"bf16": torch.bfloat16, "16": torch.float16}
+
+
+def predict(
+    models: Sequence[Classifier],
+    chunks: Iterable[Photos],
+    views: Sequence[params.View],
+    average: Average,
+    *,
+    precision: Precision = "32",
+    compiled: bool = False,
+) -> Table:
+    """Mean probabilities of ``models``, each averaged over ``views``.
+
+    Parameters
+    ----------
+    models
+        Networks in evaluation mode that expect the same pixels; moved to the GPU where there is one.
+    chunks
+        Photos, (n, height, width, 3) uint8 each; read once, whatever the number of models.
+    views
+        One forward pass a model each, see :func:`facemask.network.tta.view`.
+    average
+        Whether probabilities or their logarithms are averaged over the views (the geometric mean); over the models
+        probabilities are, as for the people held out.
+    precision
+        Of the networks' arithmetic on a GPU; a CPU, which is slower with less, always computes in full.
+    compiled
+        Whether the networks are compiled first: half a minute or more for each size of their photos, which thousands
+        of them earn back.
+
+    Returns
+    -------
+    (N, 18), rows summing to 1.
+
+    Raises
+    ------
+    UserError
+        If a network refuses the size of a scaled view, or cannot be compiled on this machine.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    placed = [model.to(device) for model in models]
+    networks = [_compiled(model) if compiled else model.log_table for model in placed]
+    with _autocast(precision, device):
+        tables = [part.cpu().numpy() for part in _tables(networks, chunks, views, average, device)]
+    if not tables:
+        return np.zeros((0, 18))
+    table = np.concatenate(tables)
+    return np.asarray(table / table.sum(1, keepdims=True))
+
+
+@torch.inference_mode()
+def _tables(
+    networks: Sequence[LogTable],
+    chunks: Iterable[Photos],
+    views: Sequence[params.View],
+    average: Average,
+    device: torch.device,
+) -> Iterator[Tensor]:
+    for chunk in chunks:
+        photos = torch.from_numpy(chunk).to(device)
+        # (views, networks, n, 18)
+        logs = torch.stack([torch.stack([_seen(one, photos, cfg) for one in networks]) for cfg in views])
+        match average:
+            case "probabilities":
+                yield logs.exp().mean((0, 1))
+            case "logits":
+                yield logs.mean(0).softmax(-1).mean(0)
+            case _:
+                assert_never(average)
+
+
+def _autocast(precision: Precision, device: torch.device) -> contextlib.AbstractContextManager[None]:
+    """Where ``precision`` is reduced: on a GPU alone, as for training."""
+    if device.type == "cpu" or precision == "32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=REDUCED[precision])
+
+
+def _compiled(model: Classifier) -> LogTable:
+    # Imports the compiler, which takes seconds.
+    from torch._dynamo.exc import BackendCompilerFailed
+
+    fast = torch.compile(model.log_table)
+
+    def log_table(photos: Tensor) -> Tensor:
+        try:
+            return fast(photos)
+        except BackendCompilerFailed as error:
+            told = " ".join(str(error).split("\n\n")[0].split())[:160]
+            raise UserError(
+                f"infer.compile: the networks cannot be compiled on this machine ({told}); install a C++ compiler "
+                "such as g++ (with a GPU also Python's headers), or set infer.compile to false"
+            ) from None
+
+    return log_table
+
+
+def _seen(network: LogTable, photos: Tensor, cfg: params.View) -> Tensor:
+    """Log-probabilities (n, 18) of one network for one view."""
+    if not isinstance(cfg, params.Scale):
+        return network(tta.view(photos, cfg)).double()
+    try:
+        return network(tta.view(photos, cfg)).double()
+    except torch.OutOfMemoryError:
+        raise
+    except (AssertionError, RuntimeError) as error:
+        told = " ".join(str(error).split())[:120]
+        raise UserError(
+            f"infer.views: this network does not take photos scaled by {cfg.factor:g} ({told}); choose another factor "
+            "or a crop, or a convolutional network (train.backbone)"
+        ) from None

@@ -1,0 +1,132 @@
+"""Read what the network sees of each manifest row: stored crop, matte and background joined."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from facemask.pixels import archive, codec
+from facemask.pixels.boxes import crop
+from facemask.pixels.compose import compose, fit
+from facemask.runtime import hardware
+from facemask.runtime.errors import UserError
+from facemask.settings import recipes
+
+T = TypeVar("T")
+Photos = npt.NDArray[np.uint8]
+
+
+class Row(NamedTuple):
+    """One photo of a manifest: its key, whether a matte is stored, and the crop box in pixels of the photo."""
+
+    photo: str
+    matte: bool
+    box: tuple[float, float, float, float]
+
+
+def rows(manifest: pd.DataFrame) -> list[Row]:
+    """Rows to read from a manifest table (see :data:`facemask.records.tables.TRAIN`)."""
+    boxes = manifest[["cx0", "cy0", "cx1", "cy1"]].to_numpy(np.float64).tolist()
+    mattes = (manifest["matte"] == "ok").tolist()
+    return [
+        Row(p, m, (b[0], b[1], b[2], b[3])) for p, m, b in zip(manifest["photo"], mattes, boxes, strict=True)
+    ]
+
+
+class Reader:
+    """Composed photos by row.
+
+    Parameters
+    ----------
+    faces
+        Folder with ``crops.zip``.
+    mattes
+        Folder with ``mattes.zip``; opened only if a background is to be replaced or mattes are asked for.
+    image
+        Size and background.
+    """
+
+    def __init__(self, faces: Path, mattes: Path, image: recipes.Image) -> None:
+        self.image = image
+        self._crops = archive.Reader(faces / "crops.zip")
+        self._where = mattes / "mattes.zip"
+        self._mattes = archive.Reader(self._where) if image.background != "keep" else None
+        self._part: int | None = None
+
+    def read(self, row: Row) -> Photos:
+        """Return (height, width, 3) uint8.
+
+        Raises
+        ------
+        UserError
+            If the archives and the manifest are out of step.
+        """
+        return compose(*self._stored(row), self.image)
+
+    def stream(self, wanted: Sequence[Row], chunk: int) -> Iterator[Photos]:
+        """Yield (<= chunk, height, width, 3) arrays in order, decoding ahead in threads."""
+        for photos in _ahead(self.read, wanted, chunk):
+            yield np.stack(photos)
+
+    def stream_with_mattes(self, wanted: Sequence[Row], chunk: int) -> Iterator[tuple[Photos, Photos]]:
+        """Yield photos as :meth:`stream` does, and beside them their mattes (<= chunk, height, width).
+
+        Mattes are cut and resized as their photos are; a photo without one is all person, 255.
+        """
+        if self._mattes is None:
+            self._mattes = archive.Reader(self._where)
+        for pairs in _ahead(self._with_matte, wanted, chunk):
+            photos, mattes = zip(*pairs, strict=True)
+            yield np.stack(photos), np.stack(mattes)
+
+    def _with_matte(self, row: Row) -> tuple[Photos, Photos]:
+        photo, matte = self._stored(row)
+        size = self.image.size
+        return compose(photo, matte, self.image), np.full(size, 255, np.uint8) if matte is None else fit(
+            matte, size
+        )
+
+    def _stored(self, row: Row) -> tuple[Photos, Photos | None]:
+        """Return the crop and, where one is stored and wanted, its matte of the same size."""
+        photo = self._decoded(_entry(self._crops, f"{row.photo}.jpg"))
+        if self._mattes is None or not row.matte:
+            return photo, None
+        whole = codec.decode_matte(_entry(self._mattes, f"{row.photo}.png"))
+        return photo, crop(whole, row.box, photo.shape[:2])
+
+    def _decoded(self, data: bytes) -> Photos:
+        """Decode a crop, no larger than it has to be; several threads may come first."""
+        if self._part is None:
+            # All crops of an archive have one size.
+            sizes = zip(codec.decode_jpeg(data).shape, self.image.size, strict=False)
+            most = max(1, min(stored // wanted for stored, wanted in sizes))
+            self._part = max(part for part in codec.PARTS if part <= most)
+        return codec.decode_jpeg(data, self._part)
+
+
+def _entry(stored: archive.Reader, name: str) -> bytes:
+    if name not in stored.names:
+        raise UserError(
+            f"{stored.path}: the manifest's {name} is missing: run `dvc repro` to bring them in step"
+        )
+    return stored.read(name)
+
+
+def _ahead(read: Callable[[Row], T], wanted: Sequence[Row], chunk: int) -> Iterator[list[T]]:
+    parts = [wanted[start : start + chunk] for start in range(0, len(wanted), chunk)]
+    # OpenCV's own threads would fight with these over the same cores.
+    cv2.setNumThreads(1)
+    with ThreadPoolExecutor(hardware.cores()) as pool:
+        ahead = [pool.map(read, part) for part in parts[:2]]
+        for k in range(len(parts)):
+            if k + 2 < len(parts):
+                ahead.append(pool.map(read, parts[k + 2]))
+            yield list(ahead[k])
+            ahead[k] = iter(())

@@ -1,0 +1,203 @@
+"""Results of networks, kept by content so that each photo is paid for once.
+
+The memo is a cache: deleting it, sharing it between processes or switching it off (``FACEMASK_MEMO=0``) changes
+no output. It lies under ``.cache/facemask/<stage>`` of the main checkout (``DVC_ROOT``), so that experiments in
+temporary copies share it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import diskcache  # type: ignore[import-untyped]
+
+from facemask.runtime.errors import UserError
+
+LIMIT: Final = 4 * 2**30
+
+
+class _Raw(diskcache.Disk):  # type: ignore[misc]  # diskcache has no type hints
+    """Text keys and bytes values only: a file put there by somebody else is never unpickled."""
+
+    def get(self, key: Any, raw: Any) -> Any:
+        if not raw:
+            raise UserError("the memo holds a foreign entry; delete .cache/facemask")
+        return super().get(key, raw)
+
+    def store(self, value: Any, read: Any, key: Any = diskcache.UNKNOWN) -> Any:
+        if not isinstance(value, bytes):
+            raise TypeError(f"bytes are kept, not {type(value).__name__}")
+        return super().store(value, read, key=key)
+
+    def fetch(self, mode: int, filename: Any, value: Any, read: Any) -> Any:
+        if mode not in (diskcache.core.MODE_RAW, diskcache.core.MODE_BINARY):
+            raise UserError("the memo holds a foreign entry; delete .cache/facemask")
+        return super().fetch(mode, filename, value, read)
+
+
+def home() -> Path:
+    """Folder of all memos."""
+    return Path(os.environ.get("DVC_ROOT") or ".") / ".cache" / "facemask"
+
+
+class Memo:
+    """Bytes by key, on disk, safe for several processes, bounded: the oldest entries go first.
+
+    Parameters
+    ----------
+    folder
+        Where it lies; None keeps nothing.
+    limit
+        Bytes on disk.
+    """
+
+    def __init__(self, folder: Path | None, limit: int = LIMIT) -> None:
+        self.folder = folder
+        self._cache: diskcache.Cache | None = None
+        if folder is None:
+            return
+        with self._told():
+            self._cache = diskcache.Cache(
+                str(folder),
+                disk=_Raw,
+                size_limit=limit,
+                eviction_policy="least-recently-stored",
+                statistics=0,
+            )
+
+    def get(self, key: str) -> bytes | None:
+        """Return what was kept under ``key``, or None."""
+        if self._cache is None:
+            return None
+        with self._told():
+            found = self._cache.get(key)
+        return bytes(found) if found is not None else None
+
+    def __contains__(self, key: str) -> bool:
+        """Whether something is kept under ``key``."""
+        if self._cache is None:
+            return False
+        with self._told():
+            return key in self._cache
+
+    def put(self, entries: Iterable[tuple[str, bytes]]) -> None:
+        """Keep some results, in one transaction."""
+        if self._cache is None:
+            return
+        with self._told(), self._cache.transact(retry=True):
+            for key, value in entries:
+                self._cache.set(key, value, retry=True)
+
+    def usage(self) -> tuple[int, int]:
+        """Return how many results are kept, and their bytes on disk, as the limit counts them."""
+        if self._cache is None:
+            return 0, 0
+        with self._told():
+            return len(self._cache), self._cache.volume()
+
+    def close(self) -> None:
+        """Close the files."""
+        if self._cache is not None:
+            self._cache.close()
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, diskcache.Timeout, OSError) as error:
+            remedy = "delete that folder, or set FACEMASK_MEMO=0"
+            raise UserError(f"{self.folder}: the memo cannot be used ({error}); {remedy}") from None
+
+
+@contextlib.contextmanager
+def opened(stage: str) -> Iterator[Memo]:
+    """Yield the memo of one stage; one that keeps nothing if ``FACEMASK_MEMO=0``.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be written or is damaged.
+    """
+    memo = Memo(None if os.environ.get("FACEMASK_MEMO") == "0" else home() / stage, LIMIT)
+    try:
+        yield memo
+    finally:
+        memo.close()
+
+
+class Usage(NamedTuple):
+    """What one stage's memo holds: results, their bytes on disk, and how many bytes it may grow to."""
+
+    stage: str
+    results: int
+    size: int
+    limit: int
+
+
+def usage() -> list[Usage]:
+    """Look into every stage's memo, by name.
+
+    Raises
+    ------
+    UserError
+        If one is damaged.
+    """
+    found = []
+    for path in sorted(home().glob("*/cache.db")):
+        memo = Memo(path.parent, LIMIT)
+        try:
+            found.append(Usage(path.parent.name, *memo.usage(), LIMIT))
+        finally:
+            memo.close()
+    return found
+
+
+def fingerprint(
+    settings: Mapping[str, Any], modules: Iterable[str], packages: Iterable[str], weights: Iterable[Path] = ()
+) -> str:
+    """Hash all that a result depends on besides the photo.
+
+    Parameters
+    ----------
+    settings
+        Plain values.
+    modules
+        Names of our own modules that compute the result; their source is hashed, and they are not imported.
+    packages
+        Installed libraries; their versions are hashed.
+    weights
+        Files with weights; their bytes are hashed.
+    """
+    whole = {
+        "settings": settings,
+        "modules": {module: _sha256(_source(module)) for module in modules},
+        "packages": {package: importlib.metadata.version(package) for package in packages},
+        "weights": [_sha256(path) for path in weights],
+    }
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+
+
+def key(fingerprint: str, sha256: str) -> str:
+    """Key of one photo's result: the ``fingerprint`` of what computes it and the photo's own hash."""
+    return hashlib.sha256(f"{fingerprint} {sha256}".encode()).hexdigest()
+
+
+def _source(module: str) -> Path:
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ValueError(f"no module {module}")
+    return Path(spec.origin)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

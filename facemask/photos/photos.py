@@ -1,0 +1,133 @@
+"""The photos to prepare: which they are, their bytes, and work on each of them that is paid for once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import pandas as pd
+
+from facemask.photos import memo
+from facemask.records import roots, tables
+from facemask.runtime.errors import UserError
+
+Item = TypeVar("Item")
+
+EVAL_KIND = "eval"
+EXTRA_KIND = "extra"
+UNLABELLED_KIND = "unlabelled"
+_COLUMNS = ["photo", "person", "kind", "sha256", "status"]
+
+
+class Photo(NamedTuple):
+    """A photo's key (see :mod:`facemask.records.roots`) and the SHA-256 of its bytes."""
+
+    key: str
+    sha256: str
+
+
+def listed(labels: Path) -> pd.DataFrame:
+    """Read ``labels.csv`` and below it ``eval.csv``, ``extra.csv`` and ``unlabelled.csv`` of the folder ``labels``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``photo``, ``person`` (empty for photos without labels), ``kind`` (``eval``, ``extra`` or ``unlabelled``
+        for those that are not of the main data set's people), ``sha256``, ``status``.
+
+    Raises
+    ------
+    UserError
+        If a file is missing or damaged.
+    """
+    parts = [
+        tables.read(labels / "labels.csv", tables.LABELS),
+        tables.read(labels / "eval.csv", tables.EVAL).assign(person="", kind=EVAL_KIND),
+        tables.read(labels / "extra.csv", tables.EXTRA).assign(kind=EXTRA_KIND),
+        tables.read(labels / "unlabelled.csv", tables.UNLABELLED).assign(person="", kind=UNLABELLED_KIND),
+    ]
+    return pd.concat([part[_COLUMNS] for part in parts], ignore_index=True)
+
+
+def readable(table: pd.DataFrame, suffix: str = "") -> list[Photo]:
+    """Photos of :func:`listed` with status ``ok``, sorted as an archive sorts ``key + suffix``."""
+    whole = table[table["status"] == "ok"]
+    pairs = zip(whole["photo"], whole["sha256"], strict=True)
+    return sorted((Photo(*pair) for pair in pairs), key=lambda photo: photo.key + suffix)
+
+
+def short(key: str) -> str:
+    """Return what tells a photo's person: the folder's id, or the name of a photo without labels."""
+    path = Path(key)
+    labelled = path.parts[-4:-2] == ("train", "images")
+    return path.parent.name.split("_")[0] if labelled else path.stem[:8]
+
+
+def read(where: roots.Roots, photo: Photo) -> bytes:
+    """Read a photo's bytes.
+
+    Raises
+    ------
+    UserError
+        If the file is gone, or is not the one that was indexed.
+    """
+    path = where.path(photo.key)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}; run `dvc repro fix_labels`") from None
+    if hashlib.sha256(data).hexdigest() != photo.sha256:
+        raise UserError(f"{path}: changed since it was indexed; run `dvc repro fix_labels`")
+    return data
+
+
+def keys(some: Sequence[Photo], fingerprint: str) -> list[str]:
+    """Keys in the memo of what is computed from photos alone, see :func:`facemask.photos.memo.fingerprint`."""
+    return [memo.key(fingerprint, photo.sha256) for photo in some]
+
+
+def each(
+    task: Callable[[Sequence[Item]], list[bytes]],
+    items: Sequence[Item],
+    keys: Sequence[str],
+    kept: memo.Memo,
+    spread: Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Any]],
+    *,
+    chunk: int = 32,
+) -> Iterator[bytes]:
+    """Yield the task's result for every item, in order; what ``kept`` holds is not computed again.
+
+    Parameters
+    ----------
+    task
+        Gives one result an item, each depending on that item alone.
+    items
+        Photos, or photos with something that is wanted of them.
+    keys
+        What each result depends on, hashed (:func:`facemask.photos.memo.key`).
+    kept
+        Gets new results chunk by chunk, so a killed stage loses only the chunks under way.
+    spread
+        Who computes, see :class:`facemask.runtime.executor.Spread`.
+    chunk
+        Items handed over at a time.
+    """
+    missing = [place for place, key in enumerate(keys) if key not in kept]
+    new = set(missing)
+    parts = [missing[start : start + chunk] for start in range(0, len(missing), chunk)]
+    work = spread(task, [[items[place] for place in part] for part in parts])
+    ready: dict[int, bytes] = {}
+    coming = iter(parts)
+    for place, key in enumerate(keys):
+        if place in new:
+            if place not in ready:
+                part = next(coming)
+                ready = dict(zip(part, next(work), strict=True))
+                kept.put([(keys[i], result) for i, result in ready.items()])
+            yield ready.pop(place)
+        else:
+            # Another process may have pushed the entry out in the meantime.
+            found = kept.get(key)
+            yield found if found is not None else task([items[place]])[0]

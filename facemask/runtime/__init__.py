@@ -1,0 +1,17 @@
+"""How work is started, spread, shown and written.
+
+launch
+    from the command line to a stage's ``run``
+executor
+    several processes or threads, results in order
+cluster, actors
+    the same over several machines, through Ray
+hardware
+    cores, processes, threads
+progress
+    bars and plain lines
+files
+    atomic writes and checksummed reads
+errors
+    the one exception that a user sees
+"""

@@ -1,0 +1,124 @@
+"""Work through several processes or threads, results in order: the same whatever their number."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, Protocol, TypeVar
+
+from facemask.runtime.errors import UserError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_task: Callable[[Any], Any] | None = None
+
+
+class Spread(Protocol):
+    """Work spread over some workers: :func:`processes`, or a cluster's; see :mod:`facemask.runtime.cluster`."""
+
+    def __call__(
+        self,
+        task: Callable[[Sequence[Item]], Result],
+        chunks: Sequence[Sequence[Item]],
+        *,
+        preload: Sequence[str] = (),
+    ) -> Iterator[Result]:
+        """Yield ``task(chunk)`` for every chunk, in order; parameters are those of :func:`processes`."""
+
+
+def processes(
+    task: Callable[[Sequence[Item]], Result],
+    chunks: Sequence[Sequence[Item]],
+    *,
+    workers: int,
+    preload: Sequence[str] = (),
+) -> Iterator[Result]:
+    """Yield ``task(chunk)`` for every chunk, in order, computed in processes: for networks and the like.
+
+    Parameters
+    ----------
+    task
+        Picklable; handed to each process once, where it may keep what is dear to set up.
+    chunks
+        At most two a worker are under way or waiting to be taken, so memory does not grow with their number.
+    workers
+        Processes; with 1, or a single chunk, everything runs in this one.
+    preload
+        Modules that the processes need: imported once, before they are forked.
+
+    Raises
+    ------
+    UserError
+        If a process is killed, which is mostly a lack of memory.
+    """
+    workers = min(workers, len(chunks))
+    if workers <= 1:
+        yield from map(task, chunks)
+        return
+    # A fork server is a fresh process without threads, so that forking it is safe; the imports are paid once.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, *preload])
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_install, initargs=(task,))
+    try:
+        yield from _flow(pool, _work, chunks, 2 * workers)
+    except BrokenProcessPool:
+        raise UserError(
+            "a worker process was killed, perhaps for want of memory; close other programs and start again "
+            "(what is done so far is kept)"
+        ) from None
+
+
+def threads(
+    task: Callable[[Sequence[Item]], Result],
+    chunks: Sequence[Sequence[Item]],
+    *,
+    workers: int,
+    preload: Sequence[str] = (),
+) -> Iterator[Result]:
+    """Yield ``task(chunk)`` for every chunk, in order, computed in threads, which start at once.
+
+    For what leaves Python's lock alone: decoding, resizing, a network's sums. Parameters are those of
+    :func:`processes`; there is nothing to preload.
+    """
+    yield from _flow(ThreadPoolExecutor(workers), task, chunks, 2 * workers)
+
+
+def _flow(
+    pool: Executor, work: Callable[[Any], Any], chunks: Sequence[Sequence[Any]], ahead: int
+) -> Iterator[Any]:
+    waiting: deque[Future[Any]] = deque()
+    try:
+        for chunk in chunks:
+            waiting.append(pool.submit(work, chunk))
+            if len(waiting) >= ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _install(task: Callable[[Any], Any]) -> None:
+    global _task
+    _task = task
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    # A worker of a killed stage would wait for work for ever.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _work(chunk: Sequence[Any]) -> Any:
+    if _task is None:
+        raise RuntimeError("the process was started without a task")
+    return _task(chunk)

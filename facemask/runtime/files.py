@@ -1,0 +1,83 @@
+"""Files that are whole and the ones meant: outputs are written under a temporary name, models told by their hash."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import psutil  # type: ignore[import-untyped]
+
+from facemask.runtime.errors import UserError
+
+_PART: Final = re.compile(r"\.(?P<name>.+)\.(?P<process>[0-9]+)\.part")
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; rename it to ``path`` if the block succeeds.
+
+    The block may create a file or a folder there. If it raises, what it left is removed and an older ``path`` stays
+    as it was. What a process that was killed left there is removed at the start.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.iterdir():
+        found = _PART.fullmatch(left.name)
+        if found and found["name"] == path.name and _is_left(int(found["process"])):
+            _remove(left)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield temporary
+        if temporary.is_dir() and path.is_dir():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    finally:
+        _remove(temporary)
+
+
+def _is_left(process: int) -> bool:
+    """Whether what carries this process's number was left by one that was killed."""
+    # Each container counts from 1: a stage often has the number of the killed one before it.
+    return process == os.getpid() or not psutil.pid_exists(process)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write ``content`` as indented JSON with a final newline; key order is kept."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def checked(path: Path, sha256: str, *, keys: str, fetch: str) -> bytes:
+    """Read a file that the params name by path and hash.
+
+    Parameters
+    ----------
+    keys
+        What stands before ``path`` and ``sha256`` in the names of the two params.
+    fetch
+        What to do where the file is not there, as an order.
+
+    Raises
+    ------
+    UserError
+        If there is no such file or it is another one.
+    """
+    if not path.is_file():
+        raise UserError(f"{keys}path: no file {path}; {fetch}")
+    content = path.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise UserError(f"{keys}sha256: {path} has {found}, not {sha256}; correct one of the two, or {fetch}")
+    return content

@@ -1,0 +1,17 @@
+"""What ``params.yaml`` may say: read by all, a code dependency of no stage.
+
+No key has a default and no value is changed on the way in, so that nothing in this room can change a result.
+
+params
+    the sections of ``params.yaml``
+recipes
+    what one fold's trainer reads
+config
+    the strict base class of every section, and the kinds of number
+loading
+    from YAML to checked, typed params
+presets
+    named sets of params
+reference
+    the table of all params, ``docs/params.md``
+"""

@@ -1,0 +1,216 @@
+"""Read ``params.yaml`` into :class:`facemask.settings.params.Params`; every mistake is told by its full key."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import types
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from facemask.runtime.errors import UserError
+from facemask.settings import params, recipes
+
+# DVC takes these keys, at any depth of a param, for facts about files and leaves them out when it looks for an earlier
+# run with the same params (dvc/stage/cache.py).
+UNSEEN: Final = frozenset({"size", "nfiles"})
+# Such keys that dvc.yaml lists one by one, which DVC then sees under their full name.
+SEEN: Final = frozenset({"face_crop.size", "train.image.size"})
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's, which would silently take the last of two equal keys, without that."""
+
+    # Before the merge keys (<<) are resolved: what they bring may be overridden.
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    line = key.start_mark.line + 1
+                    raise UserError(
+                        f"{self.name}: line {line}: {key.value} stands twice in its section; keep one"
+                    )
+                seen.add(key.value)
+        return node
+
+
+def load(path: Path) -> params.Params:
+    """Read and check the whole file.
+
+    Raises
+    ------
+    UserError
+        As for :func:`read`, or if the file does not match the schema: the line names every offending key, what is
+        allowed there and the nearest match.
+    """
+    return parse(read(path)[1], str(path))
+
+
+def read(path: Path) -> tuple[str, Any]:
+    """Return a YAML file's text and its content.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, is not UTF-8 or not YAML, or holds a key twice in one section: the line says where.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run from the project's folder") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 (byte {error.start}); save it as UTF-8") from None
+    try:
+        loader = _Loader(text)
+        loader.name = str(path)
+        return text, loader.get_single_data()
+    # A date or number that only looks like one is a ValueError.
+    except (yaml.YAMLError, ValueError) as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise UserError(f"{path}: nested too deeply; is a bracket left open?") from None
+
+
+def parse(content: Any, origin: str) -> params.Params:
+    """Check parsed YAML; ``origin`` is named in errors.
+
+    Raises
+    ------
+    UserError
+        As for :func:`load`.
+    """
+    try:
+        text = json.dumps(content)
+    except TypeError:
+        raise UserError(
+            f"{origin}: only text, numbers, lists and keys are allowed (is there a date or a set?)"
+        ) from None
+    except ValueError:
+        raise UserError(
+            f"{origin}: an alias (*name) stands inside what it names (&name); write its values out"
+        ) from None
+    try:
+        # JSON mode lets YAML lists stand for tuples while everything else stays strict.
+        whole = params.Params.model_validate_json(text)
+    except ValidationError as error:
+        known = error.errors(include_url=False)
+        raise UserError(
+            f"{origin}: " + "; ".join(dict.fromkeys(_explain(one, known) for one in known))
+        ) from None
+    if hidden := sorted(set(_hidden(content, "")) - SEEN):
+        raise UserError(
+            f"{origin}: {hidden[0]}: DVC's run cache does not look at keys of this name, so that a change would "
+            "bring back old results; leave it out (a transform's size is train.image.size)"
+        )
+    return whole
+
+
+def _hidden(content: Any, prefix: str) -> Iterator[str]:
+    """Full names of the keys that DVC leaves out when it looks for an earlier run with the same params."""
+    parts = (
+        content.items()
+        if isinstance(content, dict)
+        else enumerate(content)
+        if isinstance(content, list)
+        else ()
+    )
+    for key, inner in parts:
+        if key in UNSEEN:
+            yield f"{prefix}{key}"
+        yield from _hidden(inner, f"{prefix}{key}.")
+
+
+def _explain(error: ErrorDetails, others: list[ErrorDetails]) -> str:
+    models, key = _walk(error["loc"])
+    name = ".".join(key)
+    allowed = sorted({field for model in models for field in model.model_fields})
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(key[-1], allowed, n=1)
+        hint = f"did you mean {'.'.join([*key[:-1], near[0]])}? " if near else ""
+        home = "" if near else _elsewhere(key[-1], name)
+        return f"{name}: unknown key; {hint}{home}(known here: {', '.join(allowed)})"
+    if error["type"] == "missing":
+        strays = [_walk(other["loc"])[1] for other in others if other["type"] == "extra_forbidden"]
+        near = difflib.get_close_matches(key[-1], [s[-1] for s in strays if s[:-1] == key[:-1]], n=1)
+        return f"{name}: missing" + (f" ({near[0]!r} stands there instead)" if near else "")
+    if error["type"] == "union_tag_invalid":
+        context = error["ctx"]
+        tags = [tag.strip("' ") for tag in context["expected_tags"].split(",")]
+        near = difflib.get_close_matches(context["tag"], tags, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"{name}.kind: {context['tag']!r} is not one of {', '.join(tags)}{hint}"
+    if error["type"] == "dict_type" and models and all("kind" in model.model_fields for model in models):
+        kinds = ", ".join(
+            tag for model in models for tag in typing.get_args(model.model_fields["kind"].annotation)
+        )
+        return f"{name}: a mapping with kind is wanted, one of {kinds}"
+    if error["type"] == "union_tag_not_found":
+        return f"{name}.kind: missing"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{name}: {message[:1].lower()}{message[1:]}" if name else message
+
+
+def _walk(loc: tuple[int | str, ...]) -> tuple[list[type[BaseModel]], list[str]]:
+    """Follow an error's location through the models; drop the union tags that pydantic puts into it."""
+    models: list[type[BaseModel]] = [params.Params]
+    key: list[str] = []
+    for depth, part in enumerate(loc):
+        tagged = [
+            m
+            for m in models
+            if "kind" in m.model_fields and part in typing.get_args(m.model_fields["kind"].annotation)
+        ]
+        if tagged and len(models) > 1:
+            models = tagged
+            continue
+        key.append(str(part))
+        if depth < len(loc) - 1 and isinstance(part, str):
+            fields = [model.model_fields[part] for model in models if part in model.model_fields]
+            models = [inner for field in fields for inner in _models(field.annotation)]
+    return models, key
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """Config classes inside an annotation: itself, a union's members, a container's items."""
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return [annotation] if issubclass(annotation, BaseModel) else []
+    return [model for inner in typing.get_args(annotation) for model in _models(inner)]
+
+
+def is_list(annotation: Any) -> bool:
+    """Whether a field holds a list of any length."""
+    return typing.get_origin(annotation) is tuple and typing.get_args(annotation)[-1] is Ellipsis
+
+
+def _elsewhere(key: str, name: str) -> str:
+    """Where else in the schema a misplaced key belongs."""
+    homes = [full for full in keys() if full.rsplit(".", 1)[-1] == key and full != name]
+    return f"it belongs to {homes[0]} " if homes else ""
+
+
+def keys() -> dict[str, str]:
+    """Every key that ``params.yaml`` can hold, by full name, with its description; unions list all kinds."""
+    found: dict[str, str] = {}
+
+    def visit(model: type[BaseModel], prefix: str) -> None:
+        for name, field in model.model_fields.items():
+            full = f"{prefix}{name}"
+            inner = _models(field.annotation)
+            if field.description or not inner:
+                found.setdefault(full, field.description or "")
+            for choice in inner:
+                if choice is not recipes.Transform:
+                    visit(choice, f"{full}[]." if is_list(field.annotation) else f"{full}.")
+
+    visit(params.Params, "")
+    return found

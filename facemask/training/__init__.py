@@ -1,0 +1,25 @@
+"""Stage ``train``: the weights of one fold.
+
+sides
+    a fold's photos out of the manifest
+pixels
+    decoded photos, once, as bytes
+augment, backgrounds
+    training-time changes of the pixels; replacement of the background
+batches, unlabelled
+    which rows make a batch, in which order, augmented how; unlabelled ones beside them
+mixing
+    mixup and cutmix
+losses, weighting
+    what is lowered; class weights and frequencies
+optimisers, schedules, clipping, averaging, freezing
+    how the weights move
+task, curves
+    the training loop's steps (Lightning), and what it logs
+fit, ranks
+    train one fold; in several processes
+pseudo, refitting
+    self-training on unlabelled photos; a logistic regression in place of the head
+rates
+    learning-rate finder
+"""

@@ -1,0 +1,220 @@
+"""Which rows make a batch, in which order, changed how: a function of the seed, the epoch and the place alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from facemask.records import bands
+from facemask.runtime import hardware
+from facemask.settings import recipes
+from facemask.training.augment import Augmentation
+from facemask.training.backgrounds import Backgrounds
+from facemask.training.pixels import Pixels
+
+T = TypeVar("T")
+Integers = npt.NDArray[np.int64]
+Weights = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a fold.
+
+    Attributes
+    ----------
+    pixels
+        (N, height, width, 3) uint8.
+    targets
+        (N,) classes that the trainer is told, on the training bands.
+    ages
+        (N,) years.
+    labels
+        (N,) official classes.
+    repeats
+        (N,) how often each photo is seen in one epoch.
+    mattes
+        (N, height, width) uint8, 255 for person; None if no background is swapped.
+    cuts
+        Where the bands of ``targets`` begin.
+    """
+
+    pixels: Pixels
+    targets: Integers
+    ages: Integers
+    labels: Integers
+    repeats: Integers
+    mattes: Pixels | None = None
+    cuts: bands.Cuts = bands.OFFICIAL
+
+
+class Ticket(NamedTuple):
+    """What a loader worker is told of one batch."""
+
+    rows: Integers
+    seeds: Integers
+
+
+class Batch(NamedTuple):
+    """Photos (N, H, W, 3) uint8, what the trainer is told (N,), ages in years (N,), official classes (N,)."""
+
+    photos: Tensor
+    targets: Tensor
+    ages: Tensor
+    labels: Tensor
+
+
+def sampler_weights(
+    cfg: recipes.Shuffle | recipes.Weighted, targets: Integers, repeats: Integers
+) -> Weights | None:
+    """Return each row's chance to be drawn, or None where the sampler only shuffles.
+
+    A row's chance is its ``repeats`` over (draws of its class) ** ``power``, so that with ``power`` 1 all classes are
+    drawn equally often, and rows with 0 repeats never.
+
+    Returns
+    -------
+    (rows,) float64 that sum to 1, or None
+    """
+    if isinstance(cfg, recipes.Shuffle):
+        return None
+    counts = np.bincount(targets, weights=repeats)
+    chances = repeats / np.maximum(counts[targets], 1) ** cfg.power
+    return np.asarray(chances / chances.sum(), dtype=np.float64)
+
+
+class Tickets(Sampler[Ticket]):
+    """Tickets of one epoch, always as many.
+
+    Parameters
+    ----------
+    batches
+        Tickets an epoch.
+    rank, world
+        This process's share of each batch: every ``world``-th photo from ``rank`` on.
+    """
+
+    def __init__(self, batches: int, *, seed: int, rank: int, world: int) -> None:
+        self.batches, self.seed, self.rank, self.world = batches, seed, rank, world
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return self.batches
+
+    def set_epoch(self, epoch: int) -> None:
+        """Make the next iteration that of ``epoch``; Lightning calls it at every epoch's start."""
+        self.epoch = epoch
+
+
+class Order(Tickets):
+    """Tickets of every row, as often as it is repeated.
+
+    Parameters
+    ----------
+    repeats
+        (rows,) how often a row is seen in one epoch.
+    batch_size
+        Photos a step over all devices. The epoch is cut into batches of nearly equal size, so that none is dropped
+        and none is too small for batch normalisation.
+    shuffle
+        False keeps the rows in order and gives every row the seed 0.
+    weights
+        (rows,) chances that sum to 1: the epoch is then as many draws as ``repeats`` has in all, with replacement.
+        Needs ``shuffle``.
+    rank, world
+        As in :class:`Tickets`.
+    """
+
+    def __init__(
+        self,
+        repeats: Integers,
+        *,
+        batch_size: int,
+        seed: int,
+        shuffle: bool,
+        weights: Weights | None = None,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        if weights is not None and not shuffle:
+            raise ValueError("weights draw at random: they need shuffle")
+        self.rows = np.repeat(np.arange(len(repeats)), repeats)
+        super().__init__(-(-len(self.rows) // batch_size), seed=seed, rank=rank, world=world)
+        self.shuffle, self.weights = shuffle, weights
+
+    def __iter__(self) -> Iterator[Ticket]:
+        rows, seeds = self.rows, np.zeros(len(self.rows), np.int64)
+        if self.shuffle:
+            generator = np.random.default_rng([self.seed, self.epoch])
+            if self.weights is None:
+                rows = generator.permutation(rows)
+            else:
+                rows = generator.choice(len(self.weights), len(rows), p=self.weights)
+            seeds = generator.integers(0, 2**32, len(rows))
+        for part in np.array_split(np.arange(len(rows)), self.batches):
+            mine = part[self.rank :: self.world]
+            yield Ticket(rows[mine], seeds[mine])
+
+
+class Batches(Dataset[Batch]):
+    """Labelled batches by ticket.
+
+    Parameters
+    ----------
+    side
+        Photos and what is known of them.
+    augmentation
+        None for validation.
+    backgrounds
+        Of this side's photos; applied before the augmentation. Needs the side's mattes.
+    """
+
+    def __init__(
+        self, side: Side, augmentation: Augmentation | None, backgrounds: Backgrounds | None = None
+    ) -> None:
+        self.pixels, self.augmentation = side.pixels, augmentation
+        self._swap: tuple[Backgrounds, Pixels] | None = None
+        if backgrounds is not None:
+            if side.mattes is None:
+                raise ValueError("backgrounds cannot be replaced on a side without mattes")
+            self._swap = backgrounds, side.mattes
+        self._told = side.targets, side.ages, side.labels
+
+    def __getitem__(self, ticket: Ticket) -> Batch:
+        photos = self.pixels[ticket.rows]
+        seeds = ticket.seeds.tolist()
+        if self._swap is not None:
+            backgrounds, mattes = self._swap
+            for k, (row, seed) in enumerate(zip(ticket.rows.tolist(), seeds, strict=True)):
+                photos[k] = backgrounds(row, mattes[row], seed)
+        if self.augmentation is not None:
+            for k, seed in enumerate(seeds):
+                photos[k] = self.augmentation(photos[k], seed)
+        return Batch(
+            torch.from_numpy(photos), *(torch.from_numpy(column[ticket.rows]) for column in self._told)
+        )
+
+
+def loader(photos: Dataset[T], order: Sampler[Ticket]) -> DataLoader[T]:
+    """Iterate ``photos`` in ``order``, ahead of the training loop where the machine has cores for it."""
+    workers = hardware.loader_workers()
+    # OpenCV's own threads would fight with the network's, and a process forked where they have run hangs in them.
+    cv2.setNumThreads(1)
+    return DataLoader(
+        photos,
+        sampler=order,
+        batch_size=None,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
+        # Workers inherit the open pixel store; they never touch CUDA.
+        multiprocessing_context="fork" if workers else None,
+    )

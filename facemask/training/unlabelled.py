@@ -1,0 +1,80 @@
+"""Batches of unlabelled photos for consistency training, beside the labelled ones and for as long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from facemask.training.augment import Augmentation
+from facemask.training.batches import Ticket, Tickets
+from facemask.training.pixels import Pixels
+
+
+class Pair(NamedTuple):
+    """The same unlabelled photos as they are and augmented, each (N, H, W, 3) uint8."""
+
+    plain: Tensor
+    strong: Tensor
+
+
+class Endless(Tickets):
+    """Tickets out of endless passes over all rows, each pass in a new order; an epoch goes on where the last ended.
+
+    Parameters
+    ----------
+    rows
+        How many rows there are.
+    batches
+        Tickets an epoch.
+    batch_size
+        Rows a ticket over all devices, always as many.
+    rank, world
+        As in :class:`~facemask.training.batches.Tickets`.
+    """
+
+    def __init__(
+        self, rows: int, *, batches: int, batch_size: int, seed: int, rank: int = 0, world: int = 1
+    ) -> None:
+        if rows < 1:
+            raise ValueError("there is no row to draw")
+        super().__init__(batches, seed=seed, rank=rank, world=world)
+        self.rows, self.batch_size = rows, batch_size
+
+    def __iter__(self) -> Iterator[Ticket]:
+        wanted = self.batches * self.batch_size
+        first, start = divmod(self.epoch * wanted, self.rows)
+        passes = -(-(start + wanted) // self.rows)
+        # The last word keeps these draws apart from those of batches.Order with the same seed.
+        orders = [
+            np.random.default_rng([self.seed, first + k, 1]).permutation(self.rows) for k in range(passes)
+        ]
+        rows = np.concatenate(orders)[start : start + wanted]
+        seeds = np.random.default_rng([self.seed, self.epoch, 2]).integers(0, 2**32, wanted)
+        for place in range(0, wanted, self.batch_size):
+            mine = slice(place + self.rank, place + self.batch_size, self.world)
+            yield Ticket(rows[mine], seeds[mine])
+
+
+class Pairs(Dataset[Pair]):
+    """Unlabelled photos by ticket, plain and augmented.
+
+    Parameters
+    ----------
+    pixels
+        Decoded photos, row by row.
+    """
+
+    def __init__(self, pixels: Pixels, augmentation: Augmentation) -> None:
+        self.pixels, self.augmentation = pixels, augmentation
+
+    def __getitem__(self, ticket: Ticket) -> Pair:
+        plain = self.pixels[ticket.rows]
+        strong = plain.copy()
+        for k, seed in enumerate(ticket.seeds.tolist()):
+            strong[k] = self.augmentation(strong[k], seed)
+        return Pair(torch.from_numpy(plain), torch.from_numpy(strong))

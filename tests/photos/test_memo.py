@@ -1,0 +1,93 @@
+"""The memo keeps bytes and nothing else, within its bound, for whoever asks."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import diskcache
+import pytest
+
+from facemask.photos import memo
+from facemask.runtime.errors import UserError
+
+
+def test_two_open_memos_share_what_is_kept(tmp_path: Path) -> None:
+    one, other = memo.Memo(tmp_path / "m"), memo.Memo(tmp_path / "m")
+    one.put([("a", b"1"), ("b", b"\x00" * 100_000)])
+    assert "a" in other
+    assert other.get("a") == b"1"
+    assert other.get("b") == b"\x00" * 100_000
+    assert "c" not in other
+    assert other.get("c") is None
+    one.close()
+    other.close()
+
+
+def test_the_size_is_bounded(tmp_path: Path) -> None:
+    kept = memo.Memo(tmp_path / "m", limit=2_000_000)
+    for k in range(60):
+        kept.put([(str(k), bytes(100_000))])
+    size = sum(file.stat().st_size for file in (tmp_path / "m").rglob("*") if file.is_file())
+    assert size < 3_000_000
+    assert "59" in kept
+    assert "0" not in kept
+    kept.close()
+
+
+def test_switched_off_it_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setenv("FACEMASK_MEMO", "0")
+    with memo.opened("stage") as kept:
+        kept.put([("a", b"1")])
+        assert kept.get("a") is None
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.delenv("FACEMASK_MEMO")
+    with memo.opened("stage") as kept:
+        kept.put([("a", b"1")])
+    assert (tmp_path / ".cache" / "facemask" / "stage").is_dir()
+
+
+def test_only_bytes_are_kept_and_foreign_pickles_stay_shut(tmp_path: Path) -> None:
+    kept = memo.Memo(tmp_path / "m")
+    with pytest.raises(TypeError, match="bytes"):
+        kept.put([("a", {"not": "bytes"})])  # type: ignore[list-item]
+    kept.close()
+
+    class Trap:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return Path.touch, (tmp_path / "sprung",)  # type: ignore[return-value]
+
+    pickle.loads(pickle.dumps(Trap()))
+    assert (tmp_path / "sprung").exists()
+    (tmp_path / "sprung").unlink()
+    with diskcache.Cache(str(tmp_path / "m")) as foreign:
+        foreign["a"] = Trap()
+    kept = memo.Memo(tmp_path / "m")
+    with pytest.raises(UserError, match="foreign entry"):
+        kept.get("a")
+    assert not (tmp_path / "sprung").exists()
+    kept.close()
+
+
+def test_a_damaged_memo_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "cache.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(UserError, match="delete that folder, or set FACEMASK_MEMO=0"):
+        memo.Memo(tmp_path / "m")
+
+
+def test_the_fingerprint_changes_with_all_that_matters(tmp_path: Path) -> None:
+    weights = tmp_path / "w"
+    weights.write_bytes(b"1")
+    base = memo.fingerprint({"a": 1}, ["facemask.pixels.codec"], ["numpy"], [weights])
+    assert base == memo.fingerprint({"a": 1}, ["facemask.pixels.codec"], ["numpy"], [weights])
+    others = {
+        memo.fingerprint({"a": 2}, ["facemask.pixels.codec"], ["numpy"], [weights]),
+        memo.fingerprint({"a": 1}, ["facemask.pixels.boxes"], ["numpy"], [weights]),
+        memo.fingerprint({"a": 1}, ["facemask.pixels.codec"], ["pillow"], [weights]),
+    }
+    weights.write_bytes(b"2")
+    others.add(memo.fingerprint({"a": 1}, ["facemask.pixels.codec"], ["numpy"], [weights]))
+    assert len(others | {base}) == 5
+    assert memo.key(base, "x") != memo.key(base, "y")

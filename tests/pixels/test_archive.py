@@ -1,0 +1,83 @@
+"""Archives: equal entries, equal bytes; whole or absent; each process its own file."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from facemask.pixels import archive
+from facemask.runtime.errors import UserError
+
+ENTRIES = {f"train/images/{k:02d}.jpg": bytes([k]) * (k + 1) for k in range(20)}
+
+
+def test_bytes_do_not_depend_on_order_or_time(tmp_path: Path) -> None:
+    archive.write(tmp_path / "a.zip", ENTRIES)
+    archive.write(tmp_path / "b.zip", dict(reversed(ENTRIES.items())))
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a.zip") as opened:
+        assert {entry.date_time for entry in opened.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        assert {entry.compress_type for entry in opened.infolist()} == {zipfile.ZIP_STORED}
+        assert opened.namelist() == sorted(ENTRIES)
+
+
+def test_entries_come_back(tmp_path: Path) -> None:
+    archive.write(tmp_path / "a.zip", ENTRIES)
+    with archive.Reader(tmp_path / "a.zip") as reader:
+        assert reader.names == set(ENTRIES)
+        assert {name: reader.read(name) for name in reader.names} == ENTRIES
+        with pytest.raises(KeyError):
+            reader.read("absent")
+        again = pickle.loads(pickle.dumps(reader))
+        assert again.read("train/images/03.jpg") == ENTRIES["train/images/03.jpg"]
+        again.close()
+
+
+def test_unsorted_or_doubled_names_are_refused_and_nothing_is_left(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="must come after"), archive.writing(tmp_path / "a.zip") as writer:
+        writer.add("b", b"")
+        writer.add("a", b"")
+    with pytest.raises(ValueError, match="must come after"):
+        archive.write(tmp_path / "a.zip", [("a", b"1"), ("a", b"2")])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_write_keeps_the_old_archive(tmp_path: Path) -> None:
+    archive.write(tmp_path / "a.zip", ENTRIES)
+    before = (tmp_path / "a.zip").read_bytes()
+    with pytest.raises(RuntimeError), archive.writing(tmp_path / "a.zip") as writer:
+        writer.add("a", b"new")
+        raise RuntimeError
+    assert (tmp_path / "a.zip").read_bytes() == before
+
+
+def test_a_forked_child_reads_through_its_own_file(tmp_path: Path) -> None:
+    archive.write(tmp_path / "a.zip", ENTRIES)
+    with archive.Reader(tmp_path / "a.zip") as reader:
+        name = "train/images/07.jpg"
+        reader.read(name)
+        mine = reader._opened
+        reader._opened = (os.getpid() + 1, mine[1])
+        assert reader.read(name) == ENTRIES[name]
+        assert reader._opened[1] is not mine[1]
+        mine[1].close()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 half"])
+def test_missing_or_broken_archives_are_one_clear_line(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.zip.*dvc repro"):
+        archive.Reader(tmp_path / "a.zip")
+
+
+def test_damaged_entries_are_noticed(tmp_path: Path) -> None:
+    archive.write(tmp_path / "a.zip", {"x": b"abcdefgh"})
+    data = (tmp_path / "a.zip").read_bytes().replace(b"abcdefgh", b"abcdefgX")
+    (tmp_path / "a.zip").write_bytes(data)
+    with archive.Reader(tmp_path / "a.zip") as reader, pytest.raises(UserError, match="delete the file"):
+        reader.read("x")
