@@ -10,6 +10,8 @@ from facemask.runtime.errors import UserError
 
 PARAMS = Path("params.yaml")
 PRESETS = Path("presets")
+SAMPLE = Path("data/sample")
+LABEL_FIXES = Path("data/label_fixes.csv")
 PAGE = Path(".dvc/plots/offline.html")
 
 
@@ -27,6 +29,17 @@ def preset(arguments: argparse.Namespace) -> None:
     print(
         presets.apply(arguments.name, PRESETS, PARAMS) or f"params.yaml already has all of {arguments.name}"
     )
+
+
+def check(_: argparse.Namespace) -> None:
+    """Look whether params.yaml, and all files and names in it, can work."""
+    from facemask.commands import check
+    from facemask.settings import loading
+
+    cfg = loading.load(PARAMS)
+    root, extra = Path(cfg.data.root), Path(cfg.data.extra)
+    check.everything(cfg, root=root, extra=extra, sample=SAMPLE, label_fixes=LABEL_FIXES)
+    print("params.yaml: nothing is wrong that can be known before it runs")
 
 
 def metrics(_: argparse.Namespace) -> None:
@@ -90,7 +103,7 @@ def main() -> None:
     """Run one command; a user's mistake ends in one line and exit code 1."""
     parser = argparse.ArgumentParser(prog="python -m facemask", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for run in (preset, metrics, params, lr, page, cache):
+    for run in (preset, check, metrics, params, lr, page, cache):
         command = commands.add_parser(run.__name__, help=run.__doc__, description=run.__doc__)
         command.set_defaults(run=run)
         if run is preset:

@@ -1,10 +1,11 @@
-"""Tell the person from the background: one matte a photo, and a row whether there is one or not.
+"""Separate the person from the background: one matte a photo, and a row whether there is one or not.
 
 Run as ``python -m stages.background_removal``.
 """
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -24,66 +25,63 @@ def run(
     cfg: params.BackgroundRemoval,
     *,
     engine: params.Engine,
-    labels: Path,
+    photo_table: Path,
     root: Path,
     extra: Path,
     synthetic: Path,
-    truth: Path,
     out: Path,
-    metrics: Path,
-    plot: Path,
 ) -> None:
-    """Read the photos that ``labels`` lists, from ``root``, ``extra`` and ``synthetic``; write mattes to ``out``.
+    """Read the photos of ``photo_table`` from ``root``, ``extra`` and ``synthetic``; write ``out``.
 
-    ``truth``/mattes.zip holds true mattes by content hash of their photo, where they are known.
+    ``out``/<set> then holds mattes.csv and mattes.zip, ``out``/about counts.json and sheet.jpg.
     """
     where = Roots(root, extra, synthetic)
-    table = photos.listed(labels)
-    some = photos.readable(table, suffix=".png")
+    table = tables.read(photo_table, tables.PHOTOS)
+    some = photos.by_set(table, suffix=".png")
     matting = mattes.build(cfg.matting)
-    true = archive.Reader(truth / "mattes.zip")
+    every = list(itertools.chain(*some.values()))
     rows: dict[str, tuple[str, float]] = {}
-    overlaps: list[float] = []
+    counts = {}
     with files.replacing(out) as folder:
-        with (
-            memo.opened("background_removal") as kept,
-            cluster.workers(engine) as spread,
-            archive.writing(folder / "mattes.zip") as images,
-        ):
-            made = mattes.separate(matting, some, where, kept, spread)
-            for photo, cutout in progress.track(
-                zip(some, made, strict=True), total=len(some), label="mattes"
-            ):
-                rows[photo.key] = cutout.status, cutout.coverage
-                if cutout.status == "ok":
-                    images.add(f"{photo.key}.png", cutout.png)
-                if (name := f"{photo.sha256}.png") in true.names and cutout.status in ("ok", "empty"):
-                    known = codec.decode_matte(true.read(name))
-                    matte = codec.decode_matte(cutout.png) if cutout.png else np.zeros_like(known)
-                    overlaps.append(mattes.iou(matte, known))
+        with memo.opened("background_removal") as kept, cluster.workers(engine) as spread:
+            separated = mattes.separate(matting, every, where, kept, spread)
+            made = progress.track(separated, total=len(every), label="mattes")
+            for name, chosen in some.items():
+                with archive.writing(folder / name / "mattes.zip") as images:
+                    # The set's photos first: when they end, nothing has been taken of the next set's mattes.
+                    for photo, cutout in zip(chosen, made, strict=False):
+                        rows[photo.key] = cutout.status, cutout.coverage
+                        if cutout.status == "ok":
+                            images.add(f"{photo.key}.png", cutout.png)
         found = [rows.get(photo, ("unreadable", 0.0)) for photo in table["photo"]]
         result = pd.DataFrame(found, columns=["status", "coverage"]).assign(photo=table["photo"])
-        tables.write(folder / "mattes.csv", result, tables.MATTES)
-    files.write_json(metrics, mattes.report(result, overlaps))
-    contact.write(plot, _sheet(table.assign(matte=result["status"]), out / "mattes.zip", where))
+        for name in some:
+            part = result[table["set"] == name]
+            tables.write(folder / name / "mattes.csv", part, tables.MATTES)
+            counts[name] = mattes.report(part)
+        files.write_json(folder / "about" / "counts.json", counts)
+        contact.write(
+            folder / "about" / "sheet.jpg", _sheet(table.assign(matte=result["status"]), folder, where)
+        )
 
 
 def _sheet(table: pd.DataFrame, archived: Path, where: Roots) -> contact.Pixels:
     """Twenty-four photos with matte and person on a chequerboard; first those without a matte."""
     seen = table[(table["status"] == "ok") & (table["matte"] != "unreadable")]
-    rows = list(zip(seen["photo"], seen["sha256"], seen["kind"], seen["matte"], strict=True))
-    lacking = contact.spread([row for row in rows if row[3] != "ok"], 12)
-    whole = contact.spread([row for row in rows if row[3] == "ok"], 24 - len(lacking))
+    columns = ("set", "photo", "sha256", "kind", "matte")
+    rows = list(zip(*(seen[column] for column in columns), strict=True))
+    lacking = contact.spread([row for row in rows if row[4] != "ok"], 12)
+    whole = contact.spread([row for row in rows if row[4] == "ok"], 24 - len(lacking))
     tiles = []
-    with archive.Reader(archived) as reader:
-        for key, sha256, kind, status in lacking + whole:
+    with archive.Sets(archived, "mattes.zip") as stored:
+        for name, key, sha256, kind, status in lacking + whole:
             photo = codec.decode(photos.read(where, photos.Photo(key, sha256)))
             matte = np.zeros(photo.shape[:2], dtype=np.uint8)
             if status == "ok":
-                matte = codec.decode_matte(reader.read(f"{key}.png"))
+                matte = codec.decode_matte(stored.of(name).read(f"{key}.png"))
             picture = contact.beside(photo, matte, contact.chequered(photo, matte))
             colour = contact.GREEN if status == "ok" else contact.RED
-            tiles.append(contact.Tile(picture, (f"{photos.short(key)} {kind}: {status}",), colour))
+            tiles.append(contact.Tile(picture, (f"{photos.short(key)} {kind or name}: {status}",), colour))
     title = f"background_removal: {len(table)} photos ({len(seen[seen['matte'] == 'ok'])} mattes)"
     return contact.sheet(title, tiles, columns=4, size=(128, 288))
 

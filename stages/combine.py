@@ -21,8 +21,7 @@ from facemask.ensemble.combiner import Combiner
 from facemask.records import tables
 from facemask.runtime import files
 from facemask.runtime.launch import launch
-from facemask.scoring import metrics as scoring
-from facemask.scoring import predictions
+from facemask.scoring import metrics, predictions
 from facemask.settings import params
 
 
@@ -33,13 +32,13 @@ def run(
     models: Path,
     manifest: Path,
     out: Path,
-    metrics: Path,
 ) -> None:
-    """Read ``models``/fold<k>, ``manifest``/train.csv and the members; write ``out`` and ``metrics``.
+    """Read ``models``/fold<k>, the labelled photos' ``manifest`` and the members; write ``out``.
 
-    ``out`` then holds oof.csv (each row combined by what was fitted on the other folds), holdout.csv and combiner.json.
+    ``out`` then holds oof.csv (each row combined by what was fitted on the other folds), holdout.csv, combiner.json
+    and about.json.
     """
-    rows = tables.read(manifest / tables.TRAIN.name, tables.TRAIN)
+    rows = tables.read(manifest / tables.MANIFEST.name, tables.MANIFEST)
     oof = predictions.out_of_fold(models, folds.folds, rows)
     held = predictions.hold_out(models, folds.folds, rows)
     known = facts.read(models, folds.folds)
@@ -56,17 +55,17 @@ def run(
         unseen = _stacked(held, past, rows)
         alone["holdout"] = (held, unseen)
         whole["holdout"] = replace(held, probabilities=combiner.apply(unseen))
+    about: dict[str, Any] = {"eval_photos_used": used, "tau": tau, "members": {}}
+    for number, (name, share) in enumerate(zip(("this", *cfg.members), combiner.shares(), strict=True)):
+        scores = {part: _scores(split, tabs[number]) for part, (split, tabs) in alone.items()}
+        about["members"][name] = {"weight": share} | scores
+    for part, split in whole.items():
+        about[part] = _scores(split, split.probabilities)
     with files.replacing(out) as folder:
         for name in ("oof", "holdout"):
             predictions.write(folder / f"{name}.csv", whole.get(name), rows)
         files.write_json(folder / "combiner.json", combiner.to_json())
-    report: dict[str, Any] = {"eval_photos_used": int(used), "tau": tau, "members": {}}
-    for number, (name, share) in enumerate(zip(("this", *cfg.members), combiner.shares(), strict=True)):
-        scores = {part: _scores(split, tabs[number]) for part, (split, tabs) in alone.items()}
-        report["members"][name] = {"weight": share} | scores
-    for part, split in whole.items():
-        report[part] = _scores(split, split.probabilities)
-    files.write_json(metrics, report)
+        files.write_json(folder / "about.json", about)
 
 
 def _stacked(
@@ -76,8 +75,8 @@ def _stacked(
     return np.stack([split.probabilities, *(one.honest(split, rows) for one in past)])
 
 
-def _scores(split: predictions.Predictions, table: npt.NDArray[np.float64]) -> dict[str, float]:
-    return {name: round(value, 6) for name, value in scoring.score(table, split.official).items()}
+def _scores(split: predictions.Predictions, table: npt.NDArray[np.float64]) -> dict[str, Any]:
+    return metrics.rounded(metrics.score(table, split.official))
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Score the combined predictions, on the official age bands, out-of-fold and hold-out.
 
-Run as ``python -m stages.evaluate --combined data/combine --manifest data/build_manifest ...``.
+Run as ``python -m stages.evaluate``.
 """
 
 from __future__ import annotations
@@ -8,8 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from facemask.ensemble import combiner
-from facemask.evaluation import results
-from facemask.evaluation.plots import draw
+from facemask.evaluation import charts, pictures, results
 from facemask.records import tables
 from facemask.runtime import files
 from facemask.runtime.launch import launch
@@ -18,22 +17,24 @@ from facemask.settings import params
 
 
 def run(
-    cfg: params.Evaluate,
-    *,
-    seed: int,
-    manifest: Path,
-    combined: Path,
-    metrics: Path,
-    plots: Path,
+    cfg: params.Evaluate, *, seed: int, manifest: Path, combined: Path, out: Path, scores: Path, plots: Path
 ) -> None:
-    """Read ``manifest/train.csv`` and ``combined``; write JSON ``metrics``, folder ``plots``."""
-    rows = tables.read(manifest / tables.TRAIN.name, tables.TRAIN)
+    """Read the labelled photos' ``manifest`` and ``combined``; write JSON ``scores``, folders ``out`` and ``plots``.
+
+    ``out`` then holds details.json and pictures, ``plots`` the data of charts.
+    """
+    rows = tables.read(manifest / tables.MANIFEST.name, tables.MANIFEST)
     splits = predictions.combined(combined, rows)
     used = combiner.read(combined / "combiner.json").eval_photos_used
     found = {name: results.assess(split, cfg, seed=seed) for name, split in splits.items()}
-    summaries = {name: results.summary(result) for name, result in found.items()}
-    files.write_json(metrics, {"confidence": cfg.confidence, "eval_photos_used": int(used)} | summaries)
-    draw(found, plots)
+    details = {name: results.summary(result) for name, result in found.items()}
+    charts.write(found, plots)
+    with files.replacing(out) as folder:
+        pictures.draw(found, folder)
+        files.write_json(
+            folder / "details.json", {"confidence": cfg.confidence, "eval_photos_used": used} | details
+        )
+    files.write_json(scores, results.headline(found))
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ Run as ``python -m stages.face_crop``.
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pandas as pd
@@ -25,48 +26,52 @@ def run(
     cfg: params.FaceCrop,
     *,
     engine: params.Engine,
-    labels: Path,
+    photo_table: Path,
     root: Path,
     extra: Path,
     synthetic: Path,
     out: Path,
-    metrics: Path,
-    plot: Path,
 ) -> None:
-    """Read the photos that ``labels`` lists, from ``root``, ``extra`` and ``synthetic``; write boxes and crops."""
+    """Read the photos of ``photo_table`` from ``root``, ``extra`` and ``synthetic``; write ``out``.
+
+    ``out``/<set> then holds boxes.csv and crops.zip, ``out``/about counts.json and sheet.jpg.
+    """
     where = Roots(root, extra, synthetic)
-    table = photos.listed(labels)
-    some = photos.readable(table, suffix=".jpg")
+    table = tables.read(photo_table, tables.PHOTOS)
+    some = photos.by_set(table, suffix=".jpg")
     tried = finders.in_order(cfg.finder)
     with memo.opened("face_crop") as kept, cluster.workers(engine) as spread:
-        seen = finders.search(tried, some, where, kept, spread)
+        seen = finders.search(tried, list(itertools.chain(*some.values())), where, kept, spread)
     boxed = faces.place(cfg, tried, table, seen)
-    wanted = int((boxed["status"] != "unreadable").sum())
-    with files.replacing(out) as folder:
-        with memo.opened("crops") as kept, archive.writing(folder / "crops.zip") as crops:
-            made = faces.crops(some, boxed, where, cfg.size, kept)
-            for key, image in progress.track(made, total=wanted, label="crops"):
-                crops.add(f"{key}.jpg", image)
-        tables.write(folder / "boxes.csv", boxed, tables.BOXES)
-    files.write_json(metrics, faces.report(boxed, table, tried, seen))
-    contact.write(plot, _sheet(boxed.assign(kind=table["kind"]), out / "crops.zip"))
+    counts = {}
+    with files.replacing(out) as folder, memo.opened("crops") as kept:
+        for name, chosen in some.items():
+            part = boxed[table["set"] == name]
+            wanted = int((part["status"] != "unreadable").sum())
+            with archive.writing(folder / name / "crops.zip") as crops:
+                made = faces.crops(chosen, part, where, cfg.size, kept)
+                for key, image in progress.track(made, total=wanted, label=f"crops of {name} photos"):
+                    crops.add(f"{key}.jpg", image)
+            tables.write(folder / name / "boxes.csv", part, tables.BOXES)
+            counts[name] = faces.report(part, table.loc[part.index], tried, seen)
+        files.write_json(folder / "about" / "counts.json", counts)
+        contact.write(
+            folder / "about" / "sheet.jpg", _sheet(boxed.assign(kind=table["kind"], set=table["set"]), folder)
+        )
 
 
 def _sheet(boxed: pd.DataFrame, crops: Path) -> contact.Pixels:
     """Forty crops: first those whose box was borrowed, then found ones."""
     shown = boxed[boxed["status"] != "unreadable"]
-    rows = list(zip(shown["photo"], shown["kind"], shown["status"], strict=True))
-    borrowed = contact.spread([row for row in rows if row[2] not in ("found", "fixed")], 30)
-    plain = contact.spread([row for row in rows if row[2] in ("found", "fixed")], 40 - len(borrowed))
-    with archive.Reader(crops) as reader:
-        tiles = [
-            contact.Tile(
-                codec.decode(reader.read(f"{photo}.jpg")),
-                (f"{photos.short(photo)} {kind.removesuffix('_mask')}", status),
-                COLOURS.get(status, contact.GREY),
-            )
-            for photo, kind, status in borrowed + plain
-        ]
+    rows = list(zip(shown["set"], shown["photo"], shown["kind"], shown["status"], strict=True))
+    borrowed = contact.spread([row for row in rows if row[3] not in ("found", "fixed")], 30)
+    plain = contact.spread([row for row in rows if row[3] in ("found", "fixed")], 40 - len(borrowed))
+    tiles = []
+    with archive.Sets(crops, "crops.zip") as stored:
+        for name, photo, kind, status in borrowed + plain:
+            what = f"{photos.short(photo)} {kind.removesuffix('_mask') or name}"
+            picture = codec.decode(stored.of(name).read(f"{photo}.jpg"))
+            tiles.append(contact.Tile(picture, (what, status), COLOURS.get(status, contact.GREY)))
     counts = ", ".join(f"{name} {(boxed['status'] == name).sum()}" for name in sorted(set(boxed["status"])))
     return contact.sheet(f"face_crop: {len(boxed)} photos ({counts})", tiles, columns=10, size=(128, 96))
 

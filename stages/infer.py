@@ -1,11 +1,10 @@
-"""Answer the eval photos with all trained folds and the chosen past experiments; score them where the truth is known.
+"""Answer the eval photos with all trained folds and the chosen past experiments; score those whose class is known.
 
-The truth is known for the drawn sample alone.
+Run as ``python -m stages.infer``.
 """
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from facemask.network.predict import Table
 from facemask.records import classes, tables
 from facemask.runtime import files, progress
 from facemask.runtime.launch import launch
-from facemask.scoring import metrics as scores
+from facemask.scoring import metrics
 from facemask.settings import params
 from facemask.submission import submission
 from facemask.submission.answering import Answerer
@@ -34,15 +33,16 @@ def run(
     mattes: Path,
     models: Path,
     combined: Path,
-    truth: Path,
+    known: Path,
     out: Path,
-    metrics: Path,
+    scores: Path,
 ) -> None:
-    """Read eval.csv, pixels, ``models``, ``combined``; write ``out``/{submission,probabilities}.csv, ``metrics``.
+    """Read the eval photos' ``manifest``, pixels, ``models`` and ``combined``; write ``out``, and JSON ``scores``.
 
-    ``out``/about.json says where the answers come from.
+    ``out`` then holds submission.csv, probabilities.csv and about.json, which says where the answers come from.
+    ``known`` lists the photos whose class is known: those are scored.
     """
-    table = tables.read(manifest / "eval.csv", tables.EVAL_MANIFEST)
+    table = tables.read(manifest / tables.UNLABELLED_MANIFEST.name, tables.UNLABELLED_MANIFEST)
     join = combiner.read(combined / "combiner.json")
     answerer = Answerer(cfg, [models / f"fold{fold}" for fold in folds.folds], faces, mattes)
     # A photo that cannot be read is answered with the class frequencies of the training photos.
@@ -55,25 +55,17 @@ def run(
     image_ids = table["image_id"]
     others = [experiments.answers(member, image_ids[readable]) for member in join.members]
     answers[readable] = join.apply(np.stack([ours, *others]))
-    about: dict[str, Any] = {"eval_photos_used": int(join.eval_photos_used)}
+    truth = tables.read(known, tables.ANSWERS).set_index("ImageID")["ans"]
+    scored = image_ids.isin(truth.index).to_numpy()
+    found = metrics.score(answers[scored], truth.loc[image_ids[scored]].to_numpy()) if scored.any() else {}
+    about: dict[str, Any] = {"photos": len(table), "unreadable": int((~readable).sum())}
+    about |= {"scored": int(scored.sum()), "eval_photos_used": join.eval_photos_used}
+    about |= cfg.model_dump(mode="json", include={"views", "average"})
+    about["members"] = [asdict(member) for member in join.members]
     with files.replacing(out) as folder:
         about["answers"] = submission.write(folder, image_ids, answers)
-        views = cfg.model_dump(mode="json", include={"views", "average"})
-        members = [asdict(member) for member in join.members]
-        files.write_json(folder / "about.json", about | views | {"members": members})
-    report = _report(image_ids.tolist(), answers, truth / "answers.csv", int((~readable).sum()))
-    files.write_json(metrics, report | about)
-    for name in experiments.same_answers(metrics, about["answers"]):
-        sys.stdout.write(f"{name} gave exactly these answers: submitting both would tell nothing\n")
-
-
-def _report(image_ids: list[str], answers: Table, known: Path, unreadable: int) -> dict[str, Any]:
-    report: dict[str, Any] = {"photos": len(image_ids), "unreadable": unreadable, "scored": 0}
-    truth = tables.read(known, tables.ANSWERS).set_index("ImageID")["ans"]
-    if not image_ids or not set(image_ids) <= set(truth.index):
-        return report
-    found = scores.score(answers, truth.loc[image_ids].to_numpy(np.int64))
-    return report | {"scored": len(image_ids)} | {name: round(value, 6) for name, value in found.items()}
+        files.write_json(folder / "about.json", about | metrics.rounded(found))
+    files.write_json(scores, metrics.rounded({key: found[key] for key in metrics.HEADLINE if key in found}))
 
 
 def main() -> None:

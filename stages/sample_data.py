@@ -1,6 +1,6 @@
-"""Draw the embedded sample: people in the contest's layout, and what is true of them beside it.
+"""Draw the embedded sample: people in the contest's layout.
 
-Run as ``python -m stages.sample_data --out data/sample --truth data/sample_truth``.
+Run as ``python -m stages.sample_data``.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from facemask.sample import contest
 from facemask.settings import params
 
 
-def run(cfg: params.SampleData, *, out: Path, truth: Path) -> None:
-    """Write ``out`` (the contest's layout) and ``truth`` (``answers.csv``, ``mattes.zip``)."""
-    contest.write(cfg, out, truth)
+def run(cfg: params.SampleData, *, out: Path) -> None:
+    """Write ``out``, a folder in the contest's layout with ``eval/answers.csv``."""
+    contest.write(cfg, out)
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Draw masks onto labelled photos of bare faces: people in the contest's layout, for training only.
 
-Run as ``python -m stages.synthesise --faces data/faces --out data/synthesise --metrics metrics/synthesise.json``.
+Run as ``python -m stages.synthesise``.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from facemask.synthesis import studio, unmasked
 CHUNK = 8
 
 
-def run(cfg: params.Synthesise, *, faces: Path, out: Path, metrics: Path) -> None:
-    """Read the folder ``faces``; write ``out`` (contest's layout, people.csv, skipped.csv) and ``metrics``."""
+def run(cfg: params.Synthesise, *, faces: Path, out: Path) -> None:
+    """Read the folder ``faces``; write ``out`` (contest's layout, people.csv, skipped.csv, about.json)."""
     found = unmasked.read(faces)
     chunks = [found[start : start + CHUNK] for start in range(0, len(found), CHUNK)]
     bare = [[studio.Bare(face.photo, face.person) for face in chunk] for chunk in chunks]
@@ -54,14 +54,11 @@ def run(cfg: params.Synthesise, *, faces: Path, out: Path, metrics: Path) -> Non
                 f"{faces}: no mask could be drawn on any of {len(found)} photos ({skipped[0][1]}, ...)"
             )
         _write(folder, made, skipped)
-    reasons = Counter(reason.split(":")[0] for _, reason in skipped)
-    counts = {
-        "no_face": studio.NO_FACE,
-        "turned": studio.TURNED,
-        "unreadable": "unreadable",
-    }
-    report = {name: reasons[reason] for name, reason in counts.items()}
-    files.write_json(metrics, {"faces": len(found), "people": len(made), "skipped": len(skipped), **report})
+        reasons = Counter(reason.split(":")[0] for _, reason in skipped)
+        counts = {"no_face": studio.NO_FACE, "turned": studio.TURNED, "unreadable": "unreadable"}
+        report = {name: reasons[reason] for name, reason in counts.items()}
+        about = {"faces": len(found), "people": len(made), "skipped": len(skipped)}
+        files.write_json(folder / "about.json", about | report)
 
 
 def _write(folder: Path, made: Sequence[unmasked.Face], skipped: Sequence[tuple[str, str]]) -> None:

@@ -14,7 +14,6 @@ from facemask.runtime import files
 from facemask.runtime.launch import launch
 from facemask.settings import params, recipes
 from facemask.training import sides
-from facemask.training.augment import Augmentation
 from facemask.training.fit import fit
 
 PLAIN = [params.Identity(kind="identity")]
@@ -29,16 +28,18 @@ def run(
     faces: Path,
     mattes: Path,
     out: Path,
+    curves: Path,
     live: Path,
 ) -> None:
-    """Read ``manifest``, ``faces`` and ``mattes``; write ``out`` (one fold's folder) and ``live``."""
-    # A misspelt transform is told before a thousand photos are decoded.
-    Augmentation(cfg.augment, cfg.image.size)
+    """Read ``manifest``, ``faces`` and ``mattes``; write ``out`` (one fold's folder) and ``curves``.
+
+    ``live`` is DVCLive's folder, where the training can be watched.
+    """
     chosen = sides.rows(cfg, fold, manifest)
     photos, step = reader.Reader(faces, mattes, cfg.image), cfg.batch_size
     with sides.opened(cfg, chosen, photos) as opened:
         train, val = opened.train, opened.val
-        fitted = fit(cfg, train, val, seed=seed, live=live, unlabelled=opened.unlabelled)
+        fitted = fit(cfg, train, val, seed=seed, curves=curves, live=live, unlabelled=opened.unlabelled)
         if fitted is None:
             return
         models = [fitted.model]

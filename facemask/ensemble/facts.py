@@ -34,11 +34,11 @@ class Facts:
 
 class _Unlabelled(BaseModel):
     kind: str
-    source: str | None = None
 
 
 class _Recipe(BaseModel):
     unlabelled: _Unlabelled
+    pool: str
 
 
 class _Model(BaseModel):
@@ -55,10 +55,11 @@ def read(models: Path, folds: Sequence[int]) -> Facts:
         If one is missing or says less than is needed.
     """
     found = [_one(models / f"fold{fold}" / "model.json") for fold in folds]
-    used = [one.recipe.unlabelled for one in found]
     return Facts(
         prior=np.mean([one.prior for one in found], axis=0),
-        eval_photos_used=any(one.kind != "none" and one.source == "eval" for one in used),
+        eval_photos_used=any(
+            one.recipe.unlabelled.kind != "none" and one.recipe.pool == "eval" for one in found
+        ),
     )
 
 

@@ -6,6 +6,8 @@ intervals
     bootstrap over people
 calibration
     reliability and expected calibration error
-plots
-    the stage's pictures and plot data
+pictures
+    confusion matrices
+charts
+    data of the charts of ``dvc plots``
 """

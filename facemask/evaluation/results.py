@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,21 +27,27 @@ class Result:
     ----------
     photos, people
         How many were scored.
+    people_of_class
+        (18,) people with a photo of each class.
     tables
         Confusion counts: ``class`` (18, 18), ``mask`` (3, 3), ``gender`` (2, 2), ``age`` (3, 3).
     scores
         Name to value in 0..1, ``f1`` (18,) among them, as in :func:`facemask.scoring.metrics.statistics`.
     limits
         Name to (2, ...) low and high of ``scores``; None where intervals were not asked for or cannot be had.
+    log_loss
+        Mean negative log-probability of the true class, nats.
     reliability
         How confidence and accuracy agree.
     """
 
     photos: int
     people: int
+    people_of_class: list[int]
     tables: Mapping[str, npt.NDArray[np.int64]]
     scores: Mapping[str, Floats]
     limits: Mapping[str, Floats] | None
+    log_loss: float
     reliability: Reliability
 
 
@@ -53,33 +58,40 @@ def assess(split: Predictions, cfg: params.Evaluate, *, seed: int) -> Result:
     return Result(
         photos=len(split.official),
         people=len(persons["class"]),
+        people_of_class=(persons["class"].sum(2) > 0).sum(0).tolist(),
         tables=whole,
         scores=metrics.statistics(whole),
         limits=intervals.bootstrap(
             persons, metrics.statistics, resamples=cfg.bootstrap, confidence=cfg.confidence, seed=seed
         ),
+        log_loss=metrics.log_loss(split.probabilities, split.official),
         reliability=calibration.reliability(split.probabilities, split.official, cfg.calibration_bins),
     )
 
 
 def summary(result: Result) -> dict[str, Any]:
-    """Turn a result into JSON: counts, scores with ``_low`` and ``_high``, ``ece``, ``f1`` by class name.
+    """Turn a result into JSON: counts, scores with ``_low`` and ``_high``, ``f1`` by class name, people a class.
 
     What is undefined (the F1 of a class that never occurs, a limit that was not computed) is None.
     """
-    found: dict[str, Any] = {"photos": result.photos, "people": result.people}
+    found: dict[str, Any] = {}
     for key in metrics.KEYS:
         low, high = (None, None) if result.limits is None else result.limits[key]
-        found |= {key: rounded(result.scores[key]), f"{key}_low": rounded(low), f"{key}_high": rounded(high)}
-    found["ece"] = rounded(result.reliability.error)
-    found["f1"] = {
-        name: rounded(value) for name, value in zip(classes.NAMES, result.scores["f1"], strict=True)
-    }
-    return found
+        found |= {key: result.scores[key], f"{key}_low": low, f"{key}_high": high}
+    found |= {"log_loss": result.log_loss, "ece": result.reliability.error}
+    found["f1"] = dict(zip(classes.NAMES, result.scores["f1"], strict=True))
+    seen = dict(zip(classes.NAMES, result.people_of_class, strict=True))
+    return {"photos": result.photos, "people": result.people, "people_of_class": seen} | metrics.rounded(
+        found
+    )
 
 
-def rounded(value: float | Floats | None) -> float | None:
-    """Round to six decimals; None for what is undefined, since JSON has no NaN."""
-    if value is None or math.isnan(float(value)):
-        return None
-    return round(float(value), 6)
+def headline(found: Mapping[str, Result]) -> dict[str, float | None]:
+    """What a reviewer reads: out-of-fold scores, and the hold-out's macro-F1 where people are held out.
+
+    ``f1_low`` and ``f1_high`` are the limits of ``macro_f1``; short names keep ``dvc metrics show`` narrow.
+    """
+    oof = summary(found["oof"])
+    limits = {"f1_low": oof["macro_f1_low"], "f1_high": oof["macro_f1_high"]}
+    held = {"holdout": summary(found["holdout"])["macro_f1"]} if "holdout" in found else {}
+    return {key: oof[key] for key in (*metrics.HEADLINE, "ece")} | limits | held

@@ -50,7 +50,7 @@ def place(
     tried
         The finders, in order.
     table
-        The photos, see :func:`facemask.photos.photos.listed`.
+        The photos, see :data:`facemask.records.tables.PHOTOS`.
     seen
         What they saw in each readable photo; None or no entry for an unreadable one.
 
@@ -78,7 +78,7 @@ def place(
     shares = {key: row[:4] / _scale(sight.size) for key, (sight, row) in chosen.items()}
     borrowed = _Borrowed(cfg, table, shares)
     rows = []
-    for key, person in zip(table["photo"], table["person"], strict=True):
+    for key, person, name in zip(table["photo"], table["person"], table["set"], strict=True):
         sight = seen.get(key)
         status, score, faces = "unreadable", np.nan, 0
         box = around = (np.nan,) * 4
@@ -87,7 +87,7 @@ def place(
             status, score, faces = tried[sight.by].status, float(row[4]), len(sight.faces)
             box = boxes.written(row[:4])
         elif sight is not None:
-            status, relative = borrowed.box(person, roots.dataset(key))
+            status, relative = borrowed.box(person, _Borrowed.framing(name, key))
             box = boxes.written(relative * _scale(sight.size))
         if sight is not None:
             around = _around(cfg, status, box, sight.size)
@@ -110,22 +110,28 @@ def _around(cfg: params.FaceCrop, status: str, box: boxes.Box, size: tuple[int, 
 class _Borrowed:
     """Boxes for photos without a face, as fractions of width and height.
 
-    Nothing is borrowed from another data set: its photos may be framed otherwise.
+    Nothing is borrowed from another data set, whose photos may be framed otherwise, nor from another set of photos,
+    so that one more photo to answer moves no training crop.
     """
 
     def __init__(self, cfg: params.FaceCrop, table: pd.DataFrame, found: Mapping[str, Rows]) -> None:
         people: dict[str, list[Rows]] = defaultdict(list)
-        sets: dict[str, list[Rows]] = defaultdict(list)
-        for key, person in zip(table["photo"], table["person"], strict=True):
+        framed: dict[tuple[str, str], list[Rows]] = defaultdict(list)
+        for key, person, name in zip(table["photo"], table["person"], table["set"], strict=True):
             if key in found:
-                sets[roots.dataset(key)].append(found[key])
+                framed[self.framing(name, key)].append(found[key])
                 if person:
                     people[person].append(found[key])
         self._fallback = cfg.fallback
         self._people = {person: np.median(some, axis=0) for person, some in people.items()}
-        self._medians = {name: np.median(some, axis=0) for name, some in sets.items()}
+        self._medians = {name: np.median(some, axis=0) for name, some in framed.items()}
 
-    def box(self, person: str, dataset: str) -> tuple[str, Rows]:
+    @staticmethod
+    def framing(name: str, key: str) -> tuple[str, str]:
+        """Set and data set of a photo: those whose median box it may borrow."""
+        return name, roots.dataset(key)
+
+    def box(self, person: str, framing: tuple[str, str]) -> tuple[str, Rows]:
         """Status and box of a photo of ``person``."""
         for source in self._fallback:
             match source:
@@ -133,8 +139,8 @@ class _Borrowed:
                     if person in self._people:
                         return "person", self._people[person]
                 case "median":
-                    if dataset in self._medians:
-                        return "median", self._medians[dataset]
+                    if framing in self._medians:
+                        return "median", self._medians[framing]
                 case _:
                     assert_never(source)
         return "frame", np.array([0.0, 0.0, 1.0, 1.0])
@@ -229,10 +235,11 @@ def report(
 
 
 def _rates(found: pd.Series[bool], kind: pd.Series[str]) -> dict[str, float]:
-    """Share of the readable photos (the rows of ``kind``), in all and by kind."""
+    """Share of the readable photos (the rows of ``kind``), in all and by the kinds that are known."""
     read = found[kind.index]
-    rates = read.groupby(kind).mean().round(6)
-    return {"all": round(float(read.mean()), 6)} | {str(name): float(rate) for name, rate in rates.items()}
+    rates = read.groupby(kind[kind != ""]).mean().round(6)
+    whole = {"all": round(float(read.mean()), 6)} if len(read) else {}
+    return whole | {str(name): float(rate) for name, rate in rates.items()}
 
 
 def _names(tried: Sequence[Finder]) -> list[str]:

@@ -122,7 +122,7 @@ class Selection:
     Attributes
     ----------
     dataset
-        Name of the data set: its folder's name.
+        Name of the data set.
     applied
         Rows for it that are trusted.
     distrusted
@@ -149,7 +149,7 @@ class Selection:
         others = ", ".join(f"{name} {count}" for name, count in self.unused.items()) or "none"
         ours = len(self.applied) + len(self.distrusted)
         if not ours:
-            return f"no label fixes for {self.dataset!r} (the folder's name); there are some for: {others}"
+            return f"no label fixes for {self.dataset!r}; there are some for: {others}"
         used = f"label fixes for {self.dataset!r}: {len(self.applied)} of {ours} applied"
         return f"{used}; unused, for other data sets: {others}"
 
@@ -224,7 +224,9 @@ def _folder(fix: Fix, people: pd.DataFrame, rows: dict[tuple[str, str], int]) ->
     candidates = people[(people["person"] == fix.id) | (people.index == fix.id)]
     if candidates.empty:
         nobody = f"no person of data set {fix.dataset!r} has the id {fix.id!r}"
-        raise UserError(f"{fix.where}: {nobody}; correct or delete the row")
+        raise UserError(
+            f"{fix.where}: {nobody}; correct or delete the row, or set fix_labels.dataset if these photos are another's"
+        )
     fits, has = [], []
     for folder, gender, age in zip(candidates.index, candidates["gender"], candidates["age"], strict=True):
         fitting, now = _compare(fix, str(folder), int(gender), int(age), rows)

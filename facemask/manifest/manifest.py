@@ -21,7 +21,7 @@ EXTRA: Final = "extra"
 
 
 @dataclass(frozen=True)
-class Side:
+class Findings:
     """One stage's table about photos, to be joined.
 
     Attributes
@@ -40,15 +40,33 @@ class Side:
     stage: str
 
 
-def sides(faces: Path, mattes: Path) -> tuple[Side, Side]:
-    """Read what face_crop and background_removal found out about each photo."""
-    boxes, cutouts = faces / "boxes.csv", mattes / "mattes.csv"
-    face = tables.read(boxes, tables.BOXES).rename(columns={"status": "face"})
-    matte = tables.read(cutouts, tables.MATTES).rename(columns={"status": "matte"})
-    return Side(face, "face", boxes, "face_crop"), Side(matte, "matte", cutouts, "background_removal")
+def joined(photos: pd.DataFrame, faces: Path, mattes: Path) -> dict[str, pd.DataFrame]:
+    """Split :data:`facemask.records.tables.PHOTOS` by set, and add each photo's face and matte.
+
+    Parameters
+    ----------
+    faces, mattes
+        Folders with a folder a set, of face_crop and background_removal.
+
+    Raises
+    ------
+    UserError
+        If a table is missing, damaged, or was made from other labels.
+    """
+    found = {}
+    for name in tables.SETS:
+        boxes, cutouts = faces / name / "boxes.csv", mattes / name / "mattes.csv"
+        face = tables.read(boxes, tables.BOXES).rename(columns={"status": "face"})
+        matte = tables.read(cutouts, tables.MATTES).rename(columns={"status": "matte"})
+        findings = (
+            Findings(face, "face", boxes, "face_crop"),
+            Findings(matte, "matte", cutouts, "background_removal"),
+        )
+        found[name] = join(photos[photos["set"] == name].reset_index(drop=True), findings)
+    return found
 
 
-def join(photos: pd.DataFrame, sides: Sequence[Side]) -> pd.DataFrame:
+def join(photos: pd.DataFrame, findings: Sequence[Findings]) -> pd.DataFrame:
     """Add each photo's face and matte; rows, their order and their number stay.
 
     Raises
@@ -57,17 +75,15 @@ def join(photos: pd.DataFrame, sides: Sequence[Side]) -> pd.DataFrame:
         If a table knows nothing of a photo: it was made from other labels.
     """
     damaged = photos["status"] == UNREADABLE
-    for side in sides:
-        absent = photos.loc[~photos["photo"].isin(side.rows["photo"]), "photo"]
+    for one in findings:
+        absent = photos.loc[~photos["photo"].isin(one.rows["photo"]), "photo"]
         if len(absent):
             what = f"no row for {absent.iloc[0]}" + (
                 f" (and {len(absent) - 1} more)" if len(absent) > 1 else ""
             )
-            raise UserError(
-                f"{side.path}: {what}; it was made from other labels: run `dvc repro {side.stage}`"
-            )
-        photos = photos.merge(side.rows, on="photo", how="left", validate="one_to_one")
-        damaged = damaged | (photos[side.status] == UNREADABLE)
+            raise UserError(f"{one.path}: {what}; it was made from other labels: run `dvc repro {one.stage}`")
+        photos = photos.merge(one.rows, on="photo", how="left", validate="one_to_one")
+        damaged = damaged | (photos[one.status] == UNREADABLE)
     return photos.assign(status=photos["status"].mask(damaged, UNREADABLE))
 
 

@@ -191,32 +191,11 @@ def separate(
     return map(_unpack, work)
 
 
-def iou(matte: Pixels, truth: Pixels) -> float:
-    """Intersection over union of two mattes (H, W) cut at 128; 1 if both are empty.
-
-    Raises
-    ------
-    ValueError
-        If their shapes differ.
-    """
-    if matte.shape != truth.shape:
-        raise ValueError(f"mattes of {matte.shape} and {truth.shape} cannot be compared")
-    one, other = matte >= 128, truth >= 128
-    union = int((one | other).sum())
-    return int((one & other).sum()) / union if union else 1.0
-
-
-def report(result: pd.DataFrame, overlaps: list[float]) -> dict[str, object]:
-    """Count photos by status; mean coverage; how well the mattes agree with those that are known (IoU)."""
+def report(result: pd.DataFrame) -> dict[str, object]:
+    """Count photos by status; mean coverage."""
     whole = result[result["status"] == "ok"]
-    figures: dict[str, object] = {"n": len(overlaps), "mean": None, "median": None, "p05": None}
-    if overlaps:
-        p05, median = np.quantile(overlaps, [0.05, 0.5])
-        found = {"mean": np.mean(overlaps), "median": median, "p05": p05}
-        figures |= {name: round(float(value), 6) for name, value in found.items()}
     return {
         "photos": len(result),
         "status": {status: int((result["status"] == status).sum()) for status in STATUSES},
         "coverage": round(float(whole["coverage"].mean()), 6) if len(whole) else None,
-        "iou": figures,
     }

@@ -40,6 +40,27 @@ def build(cfg: recipes.Backbone, size: tuple[int, int], *, pretrained: bool = Tr
             assert_never(cfg)
 
 
+def require(cfg: recipes.Backbone) -> None:
+    """Look whether the initial weights can be had, without loading them.
+
+    Raises
+    ------
+    UserError
+        If they are neither on this machine nor to be fetched, or the file is another one.
+    """
+    match cfg:
+        case recipes.FaceNet():
+            facenet.file(cfg)
+        case recipes.Timm(weights=recipes.Hub()):
+            _require_hub(cfg.name)
+        case recipes.Timm(weights=recipes.WeightsFile() as file):
+            weights.checked(file, cfg.name)
+        case recipes.Timm():
+            pass
+        case _:
+            assert_never(cfg)
+
+
 def features(backbone: nn.Module, size: tuple[int, int]) -> int:
     """Length D of the feature vector that ``backbone`` makes of a photo of ``size``.
 

@@ -66,15 +66,21 @@ def build(cfg: recipes.FaceNet, *, pretrained: bool = True) -> FaceNet:
     UserError
         If the weights cannot be had, or are those of another network.
     """
-    path = _file(cfg) if pretrained else None
+    path = file(cfg) if pretrained else None
     network = FaceNet()
     if path is not None:
         _load(network, path)
     return network
 
 
-def _file(cfg: recipes.FaceNet) -> Path | None:
-    """Where the initial weights are; ``None`` if they are random."""
+def file(cfg: recipes.FaceNet) -> Path | None:
+    """Where the initial weights are; ``None`` if they are random.
+
+    Raises
+    ------
+    UserError
+        If they are neither on this machine nor to be fetched, or the file is another one.
+    """
     match cfg.weights:
         case recipes.Scratch():
             return None

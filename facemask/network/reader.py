@@ -24,20 +24,20 @@ Photos = npt.NDArray[np.uint8]
 
 
 class Row(NamedTuple):
-    """One photo of a manifest: its key, whether a matte is stored, and the crop box in pixels of the photo."""
+    """One photo of a manifest: its set and key, whether a matte is stored, and the crop box in pixels of the photo."""
 
+    set: str
     photo: str
     matte: bool
     box: tuple[float, float, float, float]
 
 
 def rows(manifest: pd.DataFrame) -> list[Row]:
-    """Rows to read from a manifest table (see :data:`facemask.records.tables.TRAIN`)."""
+    """Rows to read from a manifest table (see :data:`facemask.records.tables.MANIFEST`)."""
     boxes = manifest[["cx0", "cy0", "cx1", "cy1"]].to_numpy(np.float64).tolist()
     mattes = (manifest["matte"] == "ok").tolist()
-    return [
-        Row(p, m, (b[0], b[1], b[2], b[3])) for p, m, b in zip(manifest["photo"], mattes, boxes, strict=True)
-    ]
+    every = zip(manifest["set"], manifest["photo"], mattes, boxes, strict=True)
+    return [Row(name, photo, matte, (b[0], b[1], b[2], b[3])) for name, photo, matte, b in every]
 
 
 class Reader:
@@ -46,18 +46,18 @@ class Reader:
     Parameters
     ----------
     faces
-        Folder with ``crops.zip``.
+        Folder with a folder a set, each with ``crops.zip``.
     mattes
-        Folder with ``mattes.zip``; opened only if a background is to be replaced or mattes are asked for.
+        The same with ``mattes.zip``; opened only if a background is to be replaced or mattes are asked for.
     image
         Size and background.
     """
 
     def __init__(self, faces: Path, mattes: Path, image: recipes.Image) -> None:
         self.image = image
-        self._crops = archive.Reader(faces / "crops.zip")
-        self._where = mattes / "mattes.zip"
-        self._mattes = archive.Reader(self._where) if image.background != "keep" else None
+        self._crops = archive.Sets(faces, "crops.zip")
+        self._stored_mattes = archive.Sets(mattes, "mattes.zip")
+        self._with_mattes = image.background != "keep"
         self._part: int | None = None
 
     def read(self, row: Row) -> Photos:
@@ -80,8 +80,7 @@ class Reader:
 
         Mattes are cut and resized as their photos are; a photo without one is all person, 255.
         """
-        if self._mattes is None:
-            self._mattes = archive.Reader(self._where)
+        self._with_mattes = True
         for pairs in _ahead(self._with_matte, wanted, chunk):
             photos, mattes = zip(*pairs, strict=True)
             yield np.stack(photos), np.stack(mattes)
@@ -95,10 +94,10 @@ class Reader:
 
     def _stored(self, row: Row) -> tuple[Photos, Photos | None]:
         """Return the crop and, where one is stored and wanted, its matte of the same size."""
-        photo = self._decoded(_entry(self._crops, f"{row.photo}.jpg"))
-        if self._mattes is None or not row.matte:
+        photo = self._decoded(_entry(self._crops.of(row.set), f"{row.photo}.jpg"))
+        if not self._with_mattes or not row.matte:
             return photo, None
-        whole = codec.decode_matte(_entry(self._mattes, f"{row.photo}.png"))
+        whole = codec.decode_matte(_entry(self._stored_mattes.of(row.set), f"{row.photo}.png"))
         return photo, crop(whole, row.box, photo.shape[:2])
 
     def _decoded(self, data: bytes) -> Photos:

@@ -15,11 +15,6 @@ from facemask.runtime.errors import UserError
 
 Item = TypeVar("Item")
 
-EVAL_KIND = "eval"
-EXTRA_KIND = "extra"
-UNLABELLED_KIND = "unlabelled"
-_COLUMNS = ["photo", "person", "kind", "sha256", "status"]
-
 
 class Photo(NamedTuple):
     """A photo's key (see :mod:`facemask.records.roots`) and the SHA-256 of its bytes."""
@@ -28,34 +23,16 @@ class Photo(NamedTuple):
     sha256: str
 
 
-def listed(labels: Path) -> pd.DataFrame:
-    """Read ``labels.csv`` and below it ``eval.csv``, ``extra.csv`` and ``unlabelled.csv`` of the folder ``labels``.
+def by_set(table: pd.DataFrame, suffix: str) -> dict[str, list[Photo]]:
+    """Photos of :data:`facemask.records.tables.PHOTOS` with status ``ok``, set by set.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``photo``, ``person`` (empty for photos without labels), ``kind`` (``eval``, ``extra`` or ``unlabelled``
-        for those that are not of the main data set's people), ``sha256``, ``status``.
-
-    Raises
-    ------
-    UserError
-        If a file is missing or damaged.
+    Each set's are sorted as an archive sorts ``key + suffix``.
     """
-    parts = [
-        tables.read(labels / "labels.csv", tables.LABELS),
-        tables.read(labels / "eval.csv", tables.EVAL).assign(person="", kind=EVAL_KIND),
-        tables.read(labels / "extra.csv", tables.EXTRA).assign(kind=EXTRA_KIND),
-        tables.read(labels / "unlabelled.csv", tables.UNLABELLED).assign(person="", kind=UNLABELLED_KIND),
-    ]
-    return pd.concat([part[_COLUMNS] for part in parts], ignore_index=True)
-
-
-def readable(table: pd.DataFrame, suffix: str = "") -> list[Photo]:
-    """Photos of :func:`listed` with status ``ok``, sorted as an archive sorts ``key + suffix``."""
     whole = table[table["status"] == "ok"]
-    pairs = zip(whole["photo"], whole["sha256"], strict=True)
-    return sorted((Photo(*pair) for pair in pairs), key=lambda photo: photo.key + suffix)
+    found: dict[str, list[Photo]] = {name: [] for name in tables.SETS}
+    for name, key, sha256 in zip(whole["set"], whole["photo"], whole["sha256"], strict=True):
+        found[name].append(Photo(key, sha256))
+    return {name: sorted(some, key=lambda photo: photo.key + suffix) for name, some in found.items()}
 
 
 def short(key: str) -> str:

@@ -130,3 +130,40 @@ class Reader:
             except (zipfile.BadZipFile, OSError) as error:
                 raise UserError(f"{self.path}: not a zip archive ({error}); run `dvc repro`") from None
         return self._opened[1]
+
+
+class Sets:
+    """Archives of one name, in a folder for each set of photos; each is opened when it is first read.
+
+    Parameters
+    ----------
+    folder
+        Holds a folder for each of :data:`facemask.records.tables.SETS`.
+    name
+        File name of the archives.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder, self._name = folder, name
+        self._readers: dict[str, Reader] = {}
+
+    def of(self, photos: str) -> Reader:
+        """Return the archive of one set.
+
+        Raises
+        ------
+        UserError
+            As for :class:`Reader`.
+        """
+        if photos not in self._readers:
+            self._readers[photos] = Reader(self._folder / photos / self._name)
+        return self._readers[photos]
+
+    def __enter__(self) -> Sets:
+        """Return the archives themselves."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close all files."""
+        for reader in self._readers.values():
+            reader.close()

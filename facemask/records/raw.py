@@ -6,6 +6,7 @@
     train/images/<id>_<gender>_<race>_<age>/<kind>.jpg  path names the folder; jpg, jpeg or png
     eval/info.csv                                       ImageID,... (the whole of eval/ may be absent)
     eval/images/<ImageID>
+    eval/answers.csv                                    ImageID,ans (where they are known; any part of the photos)
 
 Ids are text. One id may stand in several rows, each with its own folder: a photo belongs to a folder, and the
 folders of one id are one person, who must not be split.
@@ -52,12 +53,15 @@ class Layout:
         One row a photo, sorted by photo: photo, person, folder, kind, mask 0..2, gender 0..1, age in years.
     eval
         One row an eval photo, in the order of ``info.csv``: photo, image_id.
+    answers
+        Eval photos whose class is known, in the order of ``info.csv``: ImageID, ans 0..17.
     notes
         What was passed over or is not there, sorted by photo: photo, reason.
     """
 
     train: pd.DataFrame
     eval: pd.DataFrame
+    answers: pd.DataFrame
     notes: pd.DataFrame
 
 
@@ -77,6 +81,7 @@ def scan(root: Path) -> Layout:
     return Layout(
         train=train,
         eval=pd.DataFrame(listed, columns=["photo", "image_id"], dtype=str),
+        answers=_answers(root, [name for _, name in listed]),
         notes=pd.DataFrame(sorted(notes), columns=["photo", "reason"], dtype=str),
     )
 
@@ -218,6 +223,28 @@ def _eval(root: Path, notes: Notes) -> list[tuple[str, str]]:
         (f"eval/images/{name}", "ignored: not listed in eval/info.csv") for name in files - set(names)
     )
     return [(f"eval/images/{name}", name) for name in names]
+
+
+def _answers(root: Path, listed: list[str]) -> pd.DataFrame:
+    """Read answers.csv, if there is one: ImageID, ans."""
+    path = root / "eval" / "answers.csv"
+    found: dict[str, int] = {}
+    if path.exists():
+        remedy = f"wanted is ImageID,ans with ans 0 to {classes.COUNT - 1}"
+        frame = csvfile.text(path, remedy)
+        csvfile.require(path, frame, ("ImageID", "ans"), remedy)
+        known = set(listed)
+        for line, name, ans in zip(frame.index, frame["ImageID"], frame["ans"], strict=True):
+            where = f"{path}: line {line}"
+            if name not in known:
+                raise UserError(f"{where}: ImageID {name!r} is not in eval/info.csv; delete the row")
+            if name in found:
+                raise UserError(f"{where}: ImageID {name!r} occurs twice; delete one row")
+            if not re.fullmatch("[0-9]{1,2}", ans) or int(ans) >= classes.COUNT:
+                raise UserError(f"{where}: ans {ans!r} is no class; {remedy}")
+            found[name] = int(ans)
+    rows = [(name, found[name]) for name in listed if name in found]
+    return pd.DataFrame(rows, columns=["ImageID", "ans"]).astype({"ImageID": str, "ans": "int64"})
 
 
 def visible(root: Path, folder: Path, notes: Notes) -> Iterator[os.DirEntry[str]]:

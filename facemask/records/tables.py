@@ -57,28 +57,31 @@ _FACE: Final[Mapping[str, Kind]] = dict.fromkeys(("x0", "y0", "x1", "y1"), float
 _CROP: Final[Mapping[str, Kind]] = dict.fromkeys(("cx0", "cy0", "cx1", "cy1"), float)
 _TABLE: Final[Mapping[str, Kind]] = dict.fromkeys(classes.columns(), float)
 
-LABELS: Final = _of(
+# Photos of different sets never share an output, so that one more photo to answer retrains no network.
+SETS: Final = ("labelled", "eval", "extra", "unlabelled")
+
+# What a photo's set does not have is an empty text, or -1 for ``mask``, ``gender`` and ``age``. ``source`` is the
+# person of the main data set that one of an extra data set is known to be.
+PHOTOS: Final = _of(
     "fix_labels",
-    "labels.csv",
+    "photos.csv",
     {
         "photo": str,
+        "set": str,
         "person": str,
         "folder": str,
         "kind": str,
         "mask": int,
         "gender": int,
         "age": int,
+        "source": str,
+        "image_id": str,
         "sha256": str,
         "status": str,
     },
     "photo",
 )
-EVAL: Final = _of(
-    "fix_labels", "eval.csv", {"photo": str, "image_id": str, "sha256": str, "status": str}, "photo"
-)
-# ``source`` is the person of the main data set that this one is known to be, or empty.
-EXTRA: Final = _of("fix_labels", "extra.csv", {**LABELS.columns, "source": str}, "photo")
-UNLABELLED: Final = _of("fix_labels", "unlabelled.csv", {"photo": str, "sha256": str, "status": str}, "photo")
+ANSWERS: Final = _of("fix_labels", "answers.csv", {"ImageID": str, "ans": int}, "ImageID")
 QUARANTINE: Final = _of("fix_labels", "quarantine.csv", {"photo": str, "reason": str}, None)
 BOXES: Final = _of(
     "face_crop",
@@ -89,11 +92,13 @@ BOXES: Final = _of(
 MATTES: Final = _of(
     "background_removal", "mattes.csv", {"photo": str, "status": str, "coverage": float}, "photo"
 )
-TRAIN: Final = _of(
+# Of photos with labels: the sets labelled and extra.
+MANIFEST: Final = _of(
     "build_manifest",
-    "train.csv",
+    "manifest.csv",
     {
         "photo": str,
+        "set": str,
         "person": str,
         "kind": str,
         "age": int,
@@ -109,22 +114,16 @@ TRAIN: Final = _of(
     },
     "photo",
 )
-EVAL_MANIFEST: Final = _of(
-    "build_manifest",
-    "eval.csv",
-    {"photo": str, "image_id": str, "face": str, "matte": str, "status": str, **_CROP},
-    "photo",
-)
+# Of photos without: the sets eval and unlabelled.
 UNLABELLED_MANIFEST: Final = _of(
     "build_manifest",
-    "unlabelled.csv",
-    {name: kind for name, kind in EVAL_MANIFEST.columns.items() if name != "image_id"},
+    "manifest.csv",
+    {"photo": str, "set": str, "image_id": str, "face": str, "matte": str, "status": str, **_CROP},
     "photo",
 )
 PROBABILITIES: Final = _of("train", "oof.csv", {"photo": str, "person": str, "class": int, **_TABLE}, "photo")
 EVAL_PROBABILITIES: Final = _of("infer", "probabilities.csv", {"ImageID": str, **_TABLE}, "ImageID")
 SUBMISSION: Final = _of("infer", "submission.csv", {"ImageID": str, "ans": int}, "ImageID")
-ANSWERS: Final = _of("sample_data", "answers.csv", dict(SUBMISSION.columns), "ImageID")
 
 
 def read(path: Path, schema: Schema) -> pd.DataFrame:

@@ -20,6 +20,8 @@ from facemask.settings import config, loading, params
 
 def view(whole: params.Params, wanted: type[config.Config]) -> config.Config:
     """Return the part of ``whole`` that a stage asked for by its config class."""
+    if wanted is params.Params:
+        return whole
     for name in params.Params.model_fields:
         section = getattr(whole, name)
         if isinstance(section, wanted):

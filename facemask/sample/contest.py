@@ -1,4 +1,4 @@
-"""Write the sample as a folder in the contest's layout, and what is true of it as another."""
+"""Write the sample as a folder in the contest's layout."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 import multiprocessing
-import zipfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facemask.runtime import files, hardware, progress
-from facemask.runtime.errors import UserError
 from facemask.sample import identity, mask, photo, roster
 from facemask.sample.roster import PLANTED, Person
 from facemask.settings import params
@@ -104,61 +102,48 @@ def shoot_all(jobs: list[Job], workers: int) -> Iterator[list[Shot]]:
         yield from pool.map(shoot, jobs)
 
 
-def write(cfg: params.SampleData, root: Path, truth: Path) -> None:
-    """Draw the sample as the contest would hand it out (``root``), and what is true of it (``truth``).
+def jobs(cfg: params.SampleData) -> list[Job]:
+    """Return everybody who is to be photographed, training people first."""
+    people = [(_TRAIN, k, p) for k, p in enumerate(roster.train(cfg.train_people, cfg.seed))]
+    people += [(_EVAL, k, p) for k, p in enumerate(roster.evaluation(cfg.eval_people, cfg.seed))]
+    return [Job(cfg.seed, side, index, person) for side, index, person in people]
 
-    Both folders are written whole beside their place and then renamed; older ones are replaced. The content
-    depends on ``cfg`` alone.
+
+def write(cfg: params.SampleData, root: Path) -> None:
+    """Draw the sample as the contest would hand it out, with the answers.
+
+    The folder is written whole beside its place and then renamed; an older one is replaced. The content depends on
+    ``cfg`` alone.
 
     Parameters
     ----------
     cfg : params.SampleData
         How many people, and the seed they are drawn with.
     root : Path
-        Becomes ``train/train.csv`` and ``train/images``; with evaluation people also ``eval/info.csv`` and
-        ``eval/images``.
-    truth : Path
-        Becomes ``answers.csv`` (evaluation photos in the order of info.csv) and ``mattes.zip``: an 8-bit PNG
-        for each photo of both sides, named after the SHA-256 of the photo's file.
-
-    Raises
-    ------
-    UserError
-        One folder lies in the other: name two folders side by side.
+        Becomes ``train/train.csv`` and ``train/images``; with evaluation people also ``eval/info.csv``,
+        ``eval/images`` and the true ``eval/answers.csv``.
     """
-    inner, outer = root.resolve(), truth.resolve()
-    if inner == outer or inner in outer.parents or outer in inner.parents:
-        raise UserError(f"sample_data: {root} and {truth} overlap; name two folders side by side")
-    people = [(_TRAIN, k, p) for k, p in enumerate(roster.train(cfg.train_people, cfg.seed))]
-    people += [(_EVAL, k, p) for k, p in enumerate(roster.evaluation(cfg.eval_people, cfg.seed))]
-    jobs = [Job(cfg.seed, side, index, person) for side, index, person in people]
+    people = jobs(cfg)
     # Starting a process takes as long as drawing a person.
-    workers = min(hardware.cores(), len(jobs) // 8)
-    with files.replacing(root) as data, files.replacing(truth) as answers:
-        answers.mkdir(parents=True)
+    drawn = shoot_all(people, workers=min(hardware.cores(), len(people) // 8))
+    with files.replacing(root) as data:
         (data / "train" / "images").mkdir(parents=True)
         if cfg.eval_people:
             (data / "eval" / "images").mkdir(parents=True)
-        mattes: dict[str, bytes] = {}
         classes: list[tuple[str, int]] = []
         for job, shots in zip(
-            jobs, progress.track(shoot_all(jobs, workers), total=len(jobs), label="people drawn"), strict=True
+            people, progress.track(drawn, total=len(people), label="people drawn"), strict=True
         ):
-            for shot in shots:
-                mattes[hashlib.sha256(shot.photo).hexdigest() + ".png"] = shot.matte
             if job.side == _TRAIN:
                 _file(job.person, shots, data / "train" / "images")
             else:
                 classes += _hide(job, shots, data / "eval" / "images")
-        _train_csv(data / "train" / "train.csv", [person for side, _, person in people if side == _TRAIN])
-        order = np.random.default_rng([cfg.seed, 3]).permutation(len(classes))
-        shuffled = [sorted(classes)[k] for k in order]
+        _train_csv(data / "train" / "train.csv", [job.person for job in people if job.side == _TRAIN])
         if cfg.eval_people:
+            order = np.random.default_rng([cfg.seed, 3]).permutation(len(classes))
+            shuffled = [sorted(classes)[k] for k in order]
             _table(data / "eval" / "info.csv", ("ImageID", "ans"), ((name, 0) for name, _ in shuffled))
-        _table(answers / "answers.csv", ("ImageID", "ans"), shuffled)
-        with zipfile.ZipFile(answers / "mattes.zip", "w", zipfile.ZIP_STORED) as archive:
-            for name in sorted(mattes):
-                archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), mattes[name])
+            _table(data / "eval" / "answers.csv", ("ImageID", "ans"), shuffled)
 
 
 def _file(person: Person, shots: list[Shot], images: Path) -> None:

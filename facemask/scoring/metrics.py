@@ -23,7 +23,11 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 SIZES: Final = {"class": classes.COUNT} | {name: len(values) for name, values in classes.ATTRIBUTES.items()}
-KEYS: Final = ("macro_f1", "accuracy", *(f"{name}_macro_f1" for name in classes.ATTRIBUTES))
+KEYS: Final = ("macro_f1", "accuracy", *(f"{name}_f1" for name in classes.ATTRIBUTES))
+# What a reviewer reads.
+HEADLINE: Final = ("macro_f1", *(f"{name}_f1" for name in classes.ATTRIBUTES), "log_loss")
+# Tables pass through files with six digits: a smaller probability is not told from none.
+SMALLEST: Final = 1e-6
 
 
 def confusion(truth: npt.ArrayLike, predicted: npt.ArrayLike, count: int = classes.COUNT) -> Ints:
@@ -150,7 +154,7 @@ def confusions(
 def statistics(tables: Mapping[str, npt.NDArray[Any]]) -> dict[str, Floats]:
     """Compute all scores (...), and ``f1`` (..., 18), of counts (..., K, K) as by :func:`confusions`."""
     scores = {"macro_f1": macro_f1(tables["class"]), "accuracy": accuracy(tables["class"])}
-    scores |= {f"{name}_macro_f1": macro_f1(tables[name]) for name in classes.ATTRIBUTES}
+    scores |= {f"{name}_f1": macro_f1(tables[name]) for name in classes.ATTRIBUTES}
     return scores | {"f1": f1(tables["class"])}
 
 
@@ -160,8 +164,8 @@ def score(probabilities: npt.NDArray[np.floating], official: npt.ArrayLike) -> d
     Returns
     -------
     dict
-        ``macro_f1`` and ``accuracy`` over the 18 classes, and ``mask_macro_f1``, ``gender_macro_f1``,
-        ``age_macro_f1``.
+        ``macro_f1`` and ``accuracy`` over the 18 classes, ``mask_f1``, ``gender_f1`` and ``age_f1`` (macro-F1 of each
+        attribute), and ``log_loss`` (nats).
 
     Raises
     ------
@@ -169,4 +173,22 @@ def score(probabilities: npt.NDArray[np.floating], official: npt.ArrayLike) -> d
         As for :func:`confusions`.
     """
     found = statistics({name: table[0] for name, table in confusions(probabilities, official).items()})
-    return {key: float(found[key]) for key in KEYS}
+    return {key: float(found[key]) for key in KEYS} | {"log_loss": log_loss(probabilities, official)}
+
+
+def log_loss(probabilities: npt.NDArray[np.floating], official: npt.ArrayLike) -> float:
+    """Average the negative log-probability (nats) of the true classes (N,) in an (N, 18) table."""
+    true = np.asarray(official, dtype=np.int64)
+    return float(-np.log(np.maximum(np.asarray(probabilities)[np.arange(len(true)), true], SMALLEST)).mean())
+
+
+def rounded(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """Round to four decimals, for JSON: what is undefined (NaN) or unknown is None, mappings are rounded inside."""
+    return {
+        key: rounded(value)
+        if isinstance(value, Mapping)
+        else None
+        if value is None or np.isnan(value)
+        else round(float(value), 4)
+        for key, value in scores.items()
+    }

@@ -51,7 +51,7 @@ def out_of_fold(models: Path, folds: Sequence[int], manifest: pd.DataFrame) -> P
     folds
         Trained folds.
     manifest
-        Rows of ``train.csv``, see :data:`facemask.records.tables.TRAIN`.
+        Rows of the set ``labelled``, see :data:`facemask.records.tables.MANIFEST`.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def out_of_fold(models: Path, folds: Sequence[int], manifest: pd.DataFrame) -> P
         If a fold's file is missing or does not match the manifest, a row is no probability distribution, or a
         photo or person is in two folds.
     """
-    _apart(manifest)
+    apart(manifest)
     trained = manifest["split"] == "train"
     parts = [
         _read(models / f"fold{fold}" / "oof.csv", fold, manifest, trained & (manifest["fold"] == fold))
@@ -68,7 +68,7 @@ def out_of_fold(models: Path, folds: Sequence[int], manifest: pd.DataFrame) -> P
     whole = pd.concat(parts, ignore_index=True)
     if whole.empty:
         raise UserError(
-            f"{models}: folds {list(folds)} hold no readable photo; see data/fix_labels/quarantine.csv"
+            f"{models}: folds {list(folds)} hold no readable photo; see data/fix_labels/about/quarantine.csv"
         )
     return _joined(whole, manifest)
 
@@ -78,7 +78,7 @@ def hold_out(models: Path, folds: Sequence[int], manifest: pd.DataFrame) -> Pred
 
     Parameters and errors are those of :func:`out_of_fold`; the files are ``fold<k>/holdout.csv``.
     """
-    _apart(manifest)
+    apart(manifest)
     held_out = manifest["split"] == "holdout"
     if not (manifest["status"][held_out] == "ok").any():
         return None
@@ -100,7 +100,7 @@ def combined(folder: Path, manifest: pd.DataFrame) -> dict[str, Predictions]:
         If a file is missing or does not match the manifest, a row is no probability distribution, or a person is
         in two folds.
     """
-    _apart(manifest)
+    apart(manifest)
     found = {}
     for name, split in (("oof", "train"), ("holdout", "holdout")):
         path = folder / f"{name}.csv"
@@ -171,8 +171,19 @@ def sound(values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     return np.asarray((values >= 0).all(1) & (np.abs(values.sum(1) - 1) <= TOLERANCE))
 
 
-def _apart(manifest: pd.DataFrame) -> None:
-    """Check that nobody is on both sides: a model that knows the face would predict it."""
+def apart(manifest: pd.DataFrame) -> None:
+    """Check that nobody is on both sides: a model that knows the face would predict it.
+
+    Parameters
+    ----------
+    manifest
+        Rows of the set ``labelled``, with those of ``extra`` or without.
+
+    Raises
+    ------
+    UserError
+        If a person is in two folds, or in a fold and in the hold-out.
+    """
     # Photos of further data sets only ever train; they must stay with their person all the same.
     extra, held = manifest["split"] == "extra", manifest["fold"] == -1
     split = manifest["split"].mask(extra, "train").mask(extra & held, "holdout")

@@ -32,9 +32,7 @@ Engine = Literal["local", "ray"]
 class Data(Config):
     """Where the photos are."""
 
-    root: Text = Field(
-        description="folder in the contest's layout; its name also picks the rows of data/label_fixes.csv"
-    )
+    root: Text = Field(description="folder in the contest's layout")
     extra: Text = Field(
         description="folder of further data sets, for training only: each a folder with train/ in the contest's "
         "layout, unlabelled/ with any photos, or both"
@@ -67,6 +65,9 @@ class Synthesise(Config):
 class FixLabels(Config):
     """Correction of known wrong labels."""
 
+    dataset: Text = Field(
+        description="whose rows of data/label_fixes.csv apply to data.root; a name without rows has no fixes"
+    )
     trust: Literal["none", "confirmed", "all"] = Field(
         description="which rows of data/label_fixes.csv are applied, by their status column"
     )

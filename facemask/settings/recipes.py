@@ -546,17 +546,10 @@ class Gradual(Config):
 
 
 # ---------------------------------------------------------------------------------------- unlabelled photos, refit
-Source = Annotated[
-    Literal["eval", "folder"],
-    Field(description="unlabelled photos: the eval photos (metrics then say so), or those of data.extra"),
-]
-
-
 class SelfTraining(Config):
     """Train, label confident unlabelled photos with the fold's own network, train anew with them."""
 
     kind: Literal["self_training"]
-    source: Source
     rounds: Count = Field(description="trainings after the first")
     threshold: Fraction = Field(description="lowest probability of a label that is taken")
     per_class: Count | None = Field(
@@ -568,7 +561,6 @@ class Uda(Config):
     """Unsupervised data augmentation: the same answer for a photo and its augmented self."""
 
     kind: Literal["uda"]
-    source: Source
     weight: Positive = Field(description="of the consistency loss (KL divergence) beside the labelled loss")
     ratio: Count = Field(description="unlabelled photos a step, as a multiple of train.batch_size")
     temperature: Positive = Field(description="below 1 sharpens the answer for the plain photo")
@@ -631,6 +623,10 @@ class Recipe(Config):
     )
     unlabelled: Annotated[Nothing | SelfTraining | Uda, Field(discriminator="kind")] = Field(
         description="learning from unlabelled photos: none, self_training or uda"
+    )
+    pool: Literal["eval", "unlabelled"] = Field(
+        description="photos that unlabelled learns from: those to answer (the table of scores then says so), or those "
+        "of data.extra"
     )
     refit: Annotated[Nothing | RefitLogistic, Field(discriminator="kind")] = Field(
         description="of the head on fixed features: none or logistic"

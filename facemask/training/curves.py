@@ -6,8 +6,11 @@ import time
 from pathlib import Path
 
 import lightning as L
+import pandas as pd
 from dvclive.live import Live
 from lightning.pytorch.callbacks import Callback
+
+from facemask.runtime import files
 
 MONITOR = "val/macro_f1"
 
@@ -38,29 +41,57 @@ class Lines(Callback):
 
 
 class Curves(Callback):
-    """Metrics and learning curves by DVCLive, one point an epoch.
+    """Learning curves, one point an epoch: by DVCLive while it trains, and as two tables when it has.
 
-    DVCLive's own Lightning logger inspects the call stack at every call, which takes longer than a small epoch.
+    ``loss.csv`` holds the columns epoch, curve (training or validation) and loss, one chart of both; ``scores.csv``
+    epoch, macro_f1, accuracy and lr. DVCLive's own Lightning logger inspects the call stack at every call, which takes
+    longer than a small epoch.
+
+    Parameters
+    ----------
+    folder
+        Where the tables go; they appear when the training has ended.
+    live
+        DVCLive's folder.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.live: Live | None = None
+    def __init__(self, folder: Path, live: Path) -> None:
+        self._folder, self._where = folder, live
+        self._live: Live | None = None
+        self._epochs: list[dict[str, float]] = []
 
     def on_fit_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Open the folder, in the first process only."""
         if trainer.is_global_zero:
-            self.live = Live(str(self.folder), save_dvc_exp=False, dvcyaml=None, report=None)
+            self._live = Live(str(self._where), save_dvc_exp=False, dvcyaml=None, report=None)
 
     def on_validation_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Add the epoch."""
-        if self.live is None or trainer.sanity_checking:
+        if self._live is None or trainer.sanity_checking:
             return
-        for name, value in sorted(trainer.callback_metrics.items()):
-            self.live.log_metric(name, float(value))
-        self.live.next_step()  # type: ignore[no-untyped-call]
+        self._epochs.append({name: float(value) for name, value in sorted(trainer.callback_metrics.items())})
+        for name, value in self._epochs[-1].items():
+            self._live.log_metric(name, value)
+        self._live.next_step()  # type: ignore[no-untyped-call]
 
     def on_fit_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """Close the folder."""
-        if self.live is not None:
-            self.live.end()  # type: ignore[no-untyped-call]
+        """Write the tables."""
+        if self._live is None:
+            return
+        self._live.end()  # type: ignore[no-untyped-call]
+        curves = {"train/loss": "training", "val/loss": "validation"}
+        losses = [
+            (epoch, curve, one[name])
+            for epoch, one in enumerate(self._epochs, 1)
+            for name, curve in curves.items()
+        ]
+        columns = {name: name.split("/")[1] for name in (MONITOR, "val/accuracy", "train/lr")}
+        scores = pd.DataFrame(self._epochs)[list(columns)].rename(columns=columns)
+        scores.insert(0, "epoch", range(1, len(scores) + 1))
+        with files.replacing(self._folder) as folder:
+            folder.mkdir(parents=True)
+            for name, table in (
+                ("loss", pd.DataFrame(losses, columns=["epoch", "curve", "loss"])),
+                ("scores", scores),
+            ):
+                table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")

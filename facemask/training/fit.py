@@ -46,9 +46,10 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Session:
-    """What a training needs beside its recipe and photos: the seed and DVCLive's folder."""
+    """What a training needs beside its recipe and photos: the seed, and the folders of :class:`Curves`."""
 
     seed: int
+    curves: Path
     live: Path
 
 
@@ -58,6 +59,7 @@ def fit(
     val: Side,
     *,
     seed: int,
+    curves: Path,
     live: Path,
     unlabelled: Pixels | None = None,
 ) -> Fitted | None:
@@ -65,8 +67,9 @@ def fit(
 
     Parameters
     ----------
-    live
-        Folder for DVCLive's metrics and plots; of several rounds of self-training, those of the last.
+    curves, live
+        Folders for the learning curves, see :class:`facemask.training.curves.Curves`; of several rounds of
+        self-training, those of the last.
     unlabelled
         (N, height, width, 3) uint8, for ``recipe.unlabelled``.
 
@@ -83,17 +86,17 @@ def fit(
     for name, side in (("training", train), ("validation", val)):
         if not side.repeats.sum():
             raise UserError(
-                f"no photo is left on the {name} side: check build_manifest and data/fix_labels/quarantine.csv"
+                f"no photo is left on the {name} side: check build_manifest and data/fix_labels/about/quarantine.csv"
             )
     if not isinstance(recipe.unlabelled, recipes.Nothing) and (unlabelled is None or not len(unlabelled)):
         raise UserError(
-            f"train.unlabelled.source is {recipe.unlabelled.source}, but there are no such photos: "
-            "see data.root (eval/) and data.extra (*/unlabelled/)"
+            f"train.pool is {recipe.pool}, but there are no such photos: see data.root (eval/) and data.extra "
+            "(*/unlabelled/)"
         )
     # Its notes on devices and products are no news of this training.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     torch.set_float32_matmul_precision("highest" if recipe.precision == "32" else "high")
-    session = Session(seed, live)
+    session = Session(seed, curves, live)
     fitted, first = _train(recipe, train, val, session, unlabelled)
     if isinstance(recipe.unlabelled, recipes.SelfTraining):
         assert unlabelled is not None
@@ -195,7 +198,9 @@ def _train(
         best = ModelCheckpoint(folder, monitor=MONITOR, mode="max", save_top_k=1, save_weights_only=False)
         photos = int(train.repeats.sum())
         run = trainer(
-            recipe, [best, Curves(session.live), Lines(photos), *_callbacks(recipe)], epochs=recipe.epochs
+            recipe,
+            [best, Curves(session.curves, session.live), Lines(photos), *_callbacks(recipe)],
+            epochs=recipe.epochs,
         )
         share = ranks.Share(run.global_rank, run.world_size)
         if share.world > 1 and torch.cuda.is_available():

@@ -13,6 +13,7 @@ import pandas as pd
 from facemask.network import reader
 from facemask.records import bands, tables
 from facemask.runtime.errors import UserError
+from facemask.scoring import predictions
 from facemask.settings import recipes
 from facemask.training.batches import Side
 from facemask.training.pixels import Pixels, decoded
@@ -20,7 +21,7 @@ from facemask.training.pixels import Pixels, decoded
 
 @dataclass(frozen=True)
 class Rows:
-    """Readable rows of the manifest, see :data:`facemask.records.tables.TRAIN`.
+    """Readable rows of the manifest, see :data:`facemask.records.tables.MANIFEST`.
 
     Attributes
     ----------
@@ -53,33 +54,32 @@ class Photos:
 
 
 def rows(recipe: recipes.Recipe, fold: int, manifest: Path) -> Rows:
-    """Choose the rows of ``fold``.
+    """Choose the rows of ``fold`` from the folder ``manifest``, which holds a folder a set.
 
     Raises
     ------
     UserError
-        If the fold has no people.
+        If the fold has no people, or a person is on both sides.
     """
-    whole = tables.read(manifest / "train.csv", tables.TRAIN)
+    paths = [manifest / name / tables.MANIFEST.name for name in ("labelled", "extra")]
+    whole = pd.concat([tables.read(path, tables.MANIFEST) for path in paths], ignore_index=True)
+    predictions.apart(whole)
     whole = whole[whole["status"] == "ok"]
     ours = (whole["split"] == "train") & (whole["fold"] == fold)
     if not ours.any():
-        raise UserError(
-            f"fold {fold} has no photos in {manifest / 'train.csv'}; set build_manifest.folds above {fold}"
-        )
+        raise UserError(f"fold {fold} has no photos in {paths[0]}; set build_manifest.folds above {fold}")
     apart = ~whole["fold"].isin([fold, tables.HOLDOUT])
     other = pd.DataFrame()
-    if isinstance(recipe.unlabelled, recipes.SelfTraining | recipes.Uda):
-        name = "eval.csv" if recipe.unlabelled.source == "eval" else "unlabelled.csv"
-        schema = tables.EVAL_MANIFEST if recipe.unlabelled.source == "eval" else tables.UNLABELLED_MANIFEST
-        other = tables.read(manifest / name, schema)
+    if not isinstance(recipe.unlabelled, recipes.Nothing):
+        schema = tables.UNLABELLED_MANIFEST
+        other = tables.read(manifest / recipe.pool / schema.name, schema)
         other = other[other["status"] == "ok"]
     return Rows(
         train=whole[apart & (whole["repeats"] > 0)],
         val=whole[ours],
         held=whole[whole["split"] == "holdout"],
         unlabelled=other,
-        cuts=bands.read(manifest),
+        cuts=bands.read(manifest / "labelled"),
     )
 
 

@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 from dvc.repo import Repo
 
-from facemask.pixels import archive
 from facemask.records import tables
 from facemask.runtime import launch
 from facemask.settings import params, recipes
@@ -23,6 +22,8 @@ PATHS = {
     "faces": Path("face_crop"),
     "mattes": Path("background_removal"),
 }
+PHOTOS = Path("fix_labels/photos.csv")
+MANIFESTS = {name: PATHS["manifest"] / name / tables.MANIFEST.name for name in tables.SETS}
 
 
 class Pipeline:
@@ -33,66 +34,43 @@ class Pipeline:
     def prepare(self, cfg: params.Params, root: Path, *, extra: Path = Path("extra"), seed: int = 1) -> None:
         """Run everything before training."""
         Path("fixes.csv").write_text("dataset,id,field,old,new,status,source,note\n")
-        Path("truth").mkdir()
-        archive.write(Path("truth/mattes.zip"), {})
-        pd.DataFrame({"ImageID": ["other.jpg"], "ans": [0]}).to_csv("truth/answers.csv", index=False)
         extra.mkdir(exist_ok=True)
         Path("synthesise/train").mkdir(parents=True, exist_ok=True)
         if not Path("synthesise/train/train.csv").exists():
             Path("synthesise/train/train.csv").write_text("id,gender,race,age,path\n")
         photos = {"root": root, "extra": extra, "synthetic": Path("synthesise")}
-        fix_labels.run(
-            cfg.fix_labels,
-            **photos,
-            fixes=Path("fixes.csv"),
-            out=Path("fix_labels"),
-            metrics=Path("m/fix_labels.json"),
-        )
+        fix_labels.run(cfg.fix_labels, **photos, label_fixes=Path("fixes.csv"), out=Path("fix_labels"))
         self.photograph(cfg, root, extra=extra)
         self.manifest(cfg, seed=seed)
 
     def photograph(self, cfg: params.Params, root: Path, *, extra: Path = Path("extra")) -> None:
         """Run face_crop and background_removal."""
-        labels = {"labels": Path("fix_labels"), "root": root, "extra": extra, "synthetic": Path("synthesise")}
-        face_crop.run(
-            cfg.face_crop,
-            engine=self.engine,
-            **labels,
-            out=Path("face_crop"),
-            metrics=Path("m/face_crop.json"),
-            plot=Path("p/c.jpg"),
-        )
-        background_removal.run(
-            cfg.background_removal,
-            engine=self.engine,
-            **labels,
-            truth=Path("truth"),
-            out=Path("background_removal"),
-            metrics=Path("m/background_removal.json"),
-            plot=Path("p/b.jpg"),
-        )
+        photos = {"root": root, "extra": extra, "synthetic": Path("synthesise")}
+        for stage, section in ((face_crop, cfg.face_crop), (background_removal, cfg.background_removal)):
+            out = Path(stage.__name__.rpartition(".")[2])
+            stage.run(section, engine=self.engine, photo_table=PHOTOS, **photos, out=out)
 
     def manifest(self, cfg: params.Params, *, seed: int = 1) -> pd.DataFrame:
-        """Run build_manifest and return train.csv by photo."""
+        """Run build_manifest and return the rows of labelled and extra photos, by photo."""
         build_manifest.run(
             cfg.build_manifest,
             launch.view(cfg, params.Bands),
             seed=seed,
-            labels=Path("fix_labels"),
-            faces=Path("face_crop"),
-            mattes=Path("background_removal"),
-            out=Path("build_manifest"),
-            metrics=Path("m/build_manifest.json"),
-            plot=Path("p/d.png"),
+            photo_table=PHOTOS,
+            faces=PATHS["faces"],
+            mattes=PATHS["mattes"],
+            out=PATHS["manifest"],
         )
-        return tables.read(Path("build_manifest/train.csv"), tables.TRAIN).set_index("photo")
+        written = [tables.read(MANIFESTS[name], tables.MANIFEST) for name in ("labelled", "extra")]
+        return pd.concat(written).set_index("photo")
 
     def fit(self, cfg: params.Params, fold: int = 0, *, seed: int = 1) -> Path:
         """Train one fold and return its folder."""
         recipe = launch.view(cfg, recipes.Recipe)
         assert isinstance(recipe, recipes.Recipe)
         out = Path(f"models/fold{fold}")
-        train.run(recipe, fold=fold, seed=seed, **PATHS, out=out, live=Path(f"live/fold{fold}"))
+        live = {"curves": Path(f"curves/fold{fold}"), "live": Path(f"live/fold{fold}")}
+        train.run(recipe, fold=fold, seed=seed, **PATHS, out=out, **live)
         return out
 
     def combine(self, cfg: params.Params, folds: tuple[int, ...] = (0,)) -> Path:
@@ -101,9 +79,8 @@ class Pipeline:
             cfg.combine,
             params.Folds(folds=folds),
             models=Path("models"),
-            manifest=PATHS["manifest"],
+            manifest=PATHS["manifest"] / "labelled",
             out=Path("combine"),
-            metrics=Path("m/combine.json"),
         )
         return Path("combine")
 
@@ -112,10 +89,11 @@ class Pipeline:
         evaluate.run(
             cfg.evaluate,
             seed=1,
-            manifest=PATHS["manifest"],
+            manifest=PATHS["manifest"] / "labelled",
             combined=Path("combine"),
-            metrics=Path("m/evaluate.json"),
-            plots=Path("p/evaluate"),
+            out=Path("evaluate"),
+            scores=Path("metrics/scores.json"),
+            plots=Path("metrics/evaluate"),
         )
 
     def answer(self, cfg: params.Params, folds: tuple[int, ...] = (0,)) -> pd.DataFrame:
@@ -125,12 +103,12 @@ class Pipeline:
             cfg.infer,
             params.Folds(folds=folds),
             engine=self.engine,
-            **PATHS,
+            **PATHS | {"manifest": PATHS["manifest"] / "eval"},
             models=Path("models"),
             combined=Path("combine"),
-            truth=Path("truth"),
+            known=Path("fix_labels/answers.csv"),
             out=Path("infer"),
-            metrics=Path("m/infer.json"),
+            scores=Path("metrics/answers.json"),
         )
         return tables.read(Path("infer/submission.csv"), tables.SUBMISSION)
 

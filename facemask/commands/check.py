@@ -1,0 +1,77 @@
+"""Look at everything that ``params.yaml`` names: files, weights, networks, transforms, folders, members.
+
+What pydantic can see, it has seen when the params were read; here the names in them are resolved, by the very code that
+will use them, without training or reading a photo.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from facemask.ensemble import experiments
+from facemask.labels import extra as extra_sets
+from facemask.labels import fixes
+from facemask.records import raw, roots
+from facemask.settings import params, recipes
+
+
+def everything(cfg: params.Params, *, root: Path, extra: Path, sample: Path, label_fixes: Path) -> None:
+    """Raise what the stages would raise about these params.
+
+    Parameters
+    ----------
+    root, extra
+        The data set, and the folder of extra ones.
+    sample
+        Where the sample is drawn: as ``root``, it need not be there yet.
+    label_fixes
+        The list of known wrong labels.
+
+    Raises
+    ------
+    UserError
+        The first thing that cannot work: its key, file or row, and the remedy.
+    """
+    _labels(cfg.fix_labels, root, extra, sample, label_fixes)
+    experiments.resolve(cfg.combine.members)
+    _photo_networks(cfg)
+    _recipe(cfg.train)
+
+
+def _labels(cfg: params.FixLabels, root: Path, extra: Path, sample: Path, label_fixes: Path) -> None:
+    listed = fixes.load(label_fixes)
+    if root == sample:
+        return
+    people = raw.scan(root).train
+    fixes.apply(people, fixes.select(listed, cfg.dataset, cfg.trust).applied)
+    with tempfile.TemporaryDirectory() as nothing:
+        # What synthesise makes is not there yet; it is no mistake of the user's.
+        where = roots.Roots(root, extra, Path(nothing))
+        for name in extra_sets.names(where):
+            extra_sets.read(where, name, listed, cfg.trust, set(people["person"]))
+
+
+def _photo_networks(cfg: params.Params) -> None:
+    # Each loads libraries of its own: only what is named is imported.
+    from facemask.faces import finders
+    from facemask.mattes import mattes
+
+    finders.in_order(cfg.face_crop.finder)
+    mattes.build(cfg.background_removal.matting)
+
+
+def _recipe(recipe: recipes.Recipe) -> None:
+    import torch
+
+    from facemask.network import backbones
+    from facemask.network.classifier import Classifier
+    from facemask.training import optimisers
+    from facemask.training.augment import Augmentation
+
+    Augmentation(recipe.augment, recipe.image.size)
+    # Shapes without numbers: the largest network takes a moment and no memory.
+    with torch.device("meta"):
+        model = Classifier(recipe, pretrained=False)
+    backbones.require(recipe.backbone)
+    optimisers.build(recipe.optimiser, model, recipe.lr, recipe.layer_decay, fused=False)
