@@ -14,7 +14,7 @@ export DVC_NO_ANALYTICS := true
 export PYTHONHASHSEED := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv repro test test-fast lint format types bench plots docs cache clean-cache
+.PHONY: help venv repro test test-fast lint format types bench back weights plots docs cache clean-cache
 
 help: ## list the targets
 	bold=""; plain=""
@@ -62,7 +62,7 @@ venv: ## create .venv and install the pinned requirements (once: minutes, about 
 repro: venv ## run the pipeline: only what changed; prints the scores
 	dvc repro
 	echo
-	python -m facemask metrics
+	python -m facemask scores
 	echo
 	echo "submission   data/infer/submission.csv"
 	echo "all numbers  metrics/        compare with: dvc metrics diff"
@@ -88,6 +88,14 @@ types: venv ## mypy --strict
 
 bench: venv ## measure every claim of speed (over an hour, on an idle machine); writes docs/benchmarks.md
 	python -m benchmarks.bench
+
+back: venv ## leave an experiment: params, metrics and outputs as in the last commit; says what is undone
+	git --no-pager diff HEAD -- params.yaml
+	git restore --source=HEAD --staged --worktree -- params.yaml dvc.lock metrics
+	dvc checkout --quiet --force dvc.yaml
+
+weights: venv ## list pretrained weights, or fetch some: make weights NAME='yunet u2net'
+	python -m facemask weights $(NAME)
 
 plots: venv ## write the plots into one page that opens without a network
 	dvc plots show --out dvc_plots

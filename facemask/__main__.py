@@ -42,11 +42,11 @@ def check(_: argparse.Namespace) -> None:
     print("params.yaml: nothing is wrong that can be known before it runs")
 
 
-def metrics(_: argparse.Namespace) -> None:
-    """Print the scores as a table."""
-    from facemask.commands import score_table
+def scores(_: argparse.Namespace) -> None:
+    """Print the scores as a table, and what to beware of."""
+    from facemask.commands import scores
 
-    print(score_table.render(Path("metrics")))
+    print(scores.render(scores.changed_stages()))
 
 
 def params(_: argparse.Namespace) -> None:
@@ -77,6 +77,16 @@ def lr(arguments: argparse.Namespace) -> None:
     print(f"the loss falls fastest at {found.suggestion:.2g} (train.lr is {recipe.lr:.2g}); {arguments.plot}")
 
 
+def weights(arguments: argparse.Namespace) -> None:
+    """Fetch pretrained weights by name, or list them."""
+    from facemask.commands import weights
+
+    if not arguments.names:
+        print("\n".join(weights.listed()))
+    for path in weights.fetch(arguments.names):
+        print(f"{path}: here, and the one that was meant")
+
+
 def page(_: argparse.Namespace) -> None:
     """Write the template of DVC's plots page that needs no network."""
     from facemask.commands import page
@@ -103,12 +113,14 @@ def main() -> None:
     """Run one command; a user's mistake ends in one line and exit code 1."""
     parser = argparse.ArgumentParser(prog="python -m facemask", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for run in (preset, check, metrics, params, lr, page, cache):
+    for run in (preset, check, scores, params, lr, weights, page, cache):
         command = commands.add_parser(run.__name__, help=run.__doc__, description=run.__doc__)
         command.set_defaults(run=run)
         if run is preset:
             command.add_argument("name", nargs="?", help="a file of presets/, without .yaml")
             command.add_argument("--list", action="store_true", help="name and describe all presets")
+        if run is weights:
+            command.add_argument("names", nargs="*", metavar="NAME", help="as in models/weights.yaml")
         if run is lr:
             command.add_argument("--fold", type=int, default=0, help="whose training side is used")
             command.add_argument("--steps", type=int, default=100, help="optimiser steps")

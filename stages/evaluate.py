@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from facemask.ensemble import combiner
 from facemask.evaluation import charts, pictures, results
 from facemask.records import tables
 from facemask.runtime import files
@@ -25,7 +24,7 @@ def run(
     """
     rows = tables.read(manifest / tables.MANIFEST.name, tables.MANIFEST)
     splits = predictions.combined(combined, rows)
-    used = combiner.read(combined / "combiner.json").eval_photos_used
+    used = predictions.eval_photos_used(combined)
     found = {name: results.assess(split, cfg, seed=seed) for name, split in splits.items()}
     details = {name: results.summary(result) for name, result in found.items()}
     charts.write(found, plots)

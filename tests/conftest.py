@@ -63,60 +63,67 @@ def _photo(kind: str, gender: int, band: int, size: tuple[int, int], rng: np.ran
     return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
 
 
+def _contest(
+    root: Path,
+    *,
+    people: int = 12,
+    eval_people: int = 3,
+    size: tuple[int, int] = (64, 48),
+    extensions: Sequence[str] = ("jpg",),
+    seed: int = 0,
+) -> Path:
+    """Write ``root`` in the contest's layout and return it.
+
+    Parameters
+    ----------
+    people
+        Labelled people, seven photos each; six in a row cover every gender and age band.
+    eval_people
+        Unlabelled people, seven photos each; 0 leaves ``eval/`` out.
+    size
+        Height and width of the photos, pixels.
+    extensions
+        Taken in turn, photo by photo.
+    """
+    rng = np.random.default_rng(seed)
+    endings = itertools.cycle(extensions)
+    rows = ["id,gender,race,age,path"]
+    for index in range(people):
+        gender, band = index % 2, index // 2 % 3
+        age = AGES[band][index // 6 % 3]
+        person = f"{index + 1:06d}"
+        folder = f"{person}_{GENDERS[gender]}_Asian_{age}"
+        rows.append(f"{person},{GENDERS[gender]},Asian,{age},{folder}")
+        (root / "train" / "images" / folder).mkdir(parents=True)
+        for kind in KINDS:
+            _photo(kind, gender, band, size, rng).save(
+                root / "train" / "images" / folder / f"{kind}.{next(endings)}"
+            )
+    (root / "train").mkdir(parents=True, exist_ok=True)
+    (root / "train" / "train.csv").write_text("\n".join(rows) + "\n")
+    if eval_people:
+        (root / "eval" / "images").mkdir(parents=True)
+        images = []
+        for index, kind in itertools.product(range(eval_people), KINDS):
+            # Contest names say nothing about the person; these are merely unique and out of order.
+            images.append(f"{(len(images) * 7919 + 104729) % 1_000_003:07x}.{next(endings)}")
+            _photo(kind, index % 2, index // 2 % 3, size, rng).save(root / "eval" / "images" / images[-1])
+        (root / "eval" / "info.csv").write_text("ImageID,ans\n" + "".join(f"{image},0\n" for image in images))
+    return root
+
+
+@pytest.fixture(scope="session")
+def write_contest() -> Callable[..., Path]:
+    """Write a tiny folder in the contest's layout; see ``_contest`` for its options."""
+    return _contest
+
+
 @pytest.fixture
 def contest_folder(tmp_path: Path) -> Callable[..., Path]:
-    """Factory of tiny folders in the contest's layout; see ``make`` for its options."""
+    """Factory of tiny folders in the contest's layout below ``tmp_path``, by name; see ``_contest`` for its options."""
 
-    def make(
-        name: str = "contest",
-        *,
-        people: int = 12,
-        eval_people: int = 3,
-        size: tuple[int, int] = (64, 48),
-        extensions: Sequence[str] = ("jpg",),
-        seed: int = 0,
-    ) -> Path:
-        """Write ``tmp_path / name`` and return it.
-
-        Parameters
-        ----------
-        people
-            Labelled people, seven photos each; six in a row cover every gender and age band.
-        eval_people
-            Unlabelled people, seven photos each; 0 leaves ``eval/`` out.
-        size
-            Height and width of the photos, pixels.
-        extensions
-            Taken in turn, photo by photo.
-        """
-        root = tmp_path / name
-        rng = np.random.default_rng(seed)
-        endings = itertools.cycle(extensions)
-        rows = ["id,gender,race,age,path"]
-        for index in range(people):
-            gender, band = index % 2, index // 2 % 3
-            age = AGES[band][index // 6 % 3]
-            person = f"{index + 1:06d}"
-            folder = f"{person}_{GENDERS[gender]}_Asian_{age}"
-            rows.append(f"{person},{GENDERS[gender]},Asian,{age},{folder}")
-            (root / "train" / "images" / folder).mkdir(parents=True)
-            for kind in KINDS:
-                _photo(kind, gender, band, size, rng).save(
-                    root / "train" / "images" / folder / f"{kind}.{next(endings)}"
-                )
-        (root / "train").mkdir(parents=True, exist_ok=True)
-        (root / "train" / "train.csv").write_text("\n".join(rows) + "\n")
-        if eval_people:
-            (root / "eval" / "images").mkdir(parents=True)
-            images = []
-            for index, kind in itertools.product(range(eval_people), KINDS):
-                # Contest names say nothing about the person; these are merely unique and out of order.
-                images.append(f"{(len(images) * 7919 + 104729) % 1_000_003:07x}.{next(endings)}")
-                _photo(kind, index % 2, index // 2 % 3, size, rng).save(root / "eval" / "images" / images[-1])
-            (root / "eval" / "info.csv").write_text(
-                "ImageID,ans\n" + "".join(f"{image},0\n" for image in images)
-            )
-        return root
+    def make(name: str = "contest", **options: Any) -> Path:
+        return _contest(tmp_path / name, **options)
 
     return make
 

@@ -105,7 +105,7 @@ def test_the_reference_is_printed(project: Path, repository: Path) -> None:
 
 def test_help_names_the_commands(project: Path, repository: Path) -> None:
     ended = facemask(project, repository, "--help")
-    for command in ("preset", "metrics", "params", "page", "cache"):
+    for command in ("preset", "check", "scores", "params", "page", "cache"):
         assert f"\n    {command} " in ended.stdout
 
 

@@ -1,6 +1,6 @@
 """What a person types: ``python -m facemask``.
 
-score_table
+scores
     the table of scores that a run ends with
 rate_curve
     the learning-rate finder's curve, as a picture

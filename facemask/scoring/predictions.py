@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -111,6 +112,23 @@ def combined(folder: Path, manifest: pd.DataFrame) -> dict[str, Predictions]:
     if "oof" not in found:
         raise UserError(f"{folder / 'oof.csv'}: no photo; {COMBINED.remedy}")
     return found
+
+
+def eval_photos_used(folder: Path) -> bool:
+    """Whether a network behind what the combine stage made of ``folder`` learnt from the eval photos.
+
+    Raises
+    ------
+    UserError
+        If its about.json is missing or damaged.
+    """
+    path = folder / "about.json"
+    try:
+        return bool(json.loads(path.read_text())["eval_photos_used"])
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; {COMBINED.remedy}") from None
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{path}: damaged; run `dvc repro -f combine`") from None
 
 
 def write(path: Path, split: Predictions | None, manifest: pd.DataFrame) -> None:
