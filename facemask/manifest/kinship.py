@@ -1,4 +1,4 @@
-"""Who of the extra data sets is whom of the main one, and so whose fold their photos must keep out of.
+"""Link people across data sets, so that nobody trains the fold that validates on them.
 
 Two people are one if a photo of one has the bytes of a photo of the other, or if the extra data set says so; this
 carries over from one to the next.
@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Final
 
+import networkx as nx
 import pandas as pd
 
 from facemask.records import tables
@@ -30,10 +31,9 @@ def same(rows: pd.DataFrame) -> dict[str, str]:
     dict
         Person -> the name of that person that comes first in ``rows``.
     """
-    one: dict[str, str] = {}
-    _join_by_bytes(one, rows)
-    names: dict[str, str] = {}
-    return {person: names.setdefault(_first(one, person), person) for person in rows["person"].unique()}
+    group = _components(_links(rows))
+    names: dict[int, str] = {}
+    return {person: names.setdefault(group[person], person) for person in rows["person"].unique()}
 
 
 def assign(main: pd.DataFrame, extra: pd.DataFrame, taken: Iterable[str]) -> pd.DataFrame:
@@ -56,45 +56,41 @@ def assign(main: pd.DataFrame, extra: pd.DataFrame, taken: Iterable[str]) -> pd.
     pandas.DataFrame
         ``extra`` with ``fold`` and ``copy``: the photo is one of ``main``, of ``taken`` or of an earlier row.
     """
-    one: dict[str, str] = {}
-    for rows in (main, extra):
-        _join_by_bytes(one, rows)
-    for person, source in zip(extra["person"], extra["source"], strict=True):
-        if source:
-            _join(one, person, source)
-    barred: dict[str, set[int]] = defaultdict(set)
-    people = main.drop_duplicates("person")
-    for person, fold in zip(people["person"], people["fold"], strict=True):
-        barred[_first(one, person)].add(int(fold))
     eval_photos = set(taken)
+    links = nx.compose(_links(main), _links(extra))
+    links.add_edges_from(extra.loc[extra["source"] != "", ["person", "source"]].to_numpy())
+    links.add_nodes_from(map(_photo, eval_photos))
+    group = _components(links)
+    barred: dict[int, set[int]] = defaultdict(set)
+    for person, fold in zip(main["person"], main["fold"], strict=True):
+        barred[group[person]].add(int(fold))
     for content in eval_photos:
-        barred[_first(one, f"//{content}")].add(tables.HOLDOUT)
-    fold = {}
+        barred[group[_photo(content)]].add(tables.HOLDOUT)
+    folds = {}
     for person in extra["person"].unique():
-        of = barred.get(_first(one, person), {NOBODYS})
-        fold[person] = next(iter(of)) if len(of) == 1 else tables.HOLDOUT
+        of = barred.get(group[person], {NOBODYS})
+        folds[person] = next(iter(of)) if len(of) == 1 else tables.HOLDOUT
     shown = eval_photos | set(main.loc[main["status"] == "ok", "sha256"])
     known = extra["sha256"].isin(shown) | extra["sha256"].duplicated()
     return extra.assign(
-        fold=extra["person"].map(fold).astype("int64"), copy=known & (extra["status"] == "ok")
+        fold=extra["person"].map(folds).astype("int64"), copy=known & (extra["status"] == "ok")
     )
 
 
-def _join_by_bytes(one: dict[str, str], rows: pd.DataFrame) -> None:
+def _links(rows: pd.DataFrame) -> nx.Graph:
+    """Join people to the contents of their photos."""
+    links = nx.Graph()
+    links.add_nodes_from(rows["person"])
     # Unreadable files are left out: two empty ones show nobody.
     whole = rows[rows["status"] == "ok"]
-    for person, content in zip(whole["person"], whole["sha256"], strict=True):
-        _join(one, person, f"//{content}")
+    links.add_edges_from(zip(whole["person"], whole["sha256"].map(_photo), strict=True))
+    return links
 
 
-def _first(one: dict[str, str], name: str) -> str:
-    """Return the name that stands for everybody who is one with ``name``."""
-    while (other := one.get(name, name)) != name:
-        # Halving the way keeps the next search short.
-        one[name] = one.get(other, other)
-        name = one[name]
-    return name
+def _photo(content: str) -> str:
+    """Name a photo as no person is named."""
+    return f"//{content}"
 
 
-def _join(one: dict[str, str], name: str, other: str) -> None:
-    one[_first(one, name)] = _first(one, other)
+def _components(links: nx.Graph) -> dict[str, int]:
+    return {name: number for number, part in enumerate(nx.connected_components(links)) for name in part}
