@@ -28,7 +28,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from benchmarks import million
 from benchmarks.speed.outcome import HERE, PROGRESS, Effort, Outcome
 from facemask.runtime import files, hardware
 
@@ -112,7 +111,6 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a look in a few minutes: 64 photos, one round")
     parser.add_argument("--results", type=Path, default=HERE / "benchmarks" / "results.json")
     parser.add_argument("--page", type=Path, default=HERE / "docs" / "benchmarks.md")
-    parser.add_argument("--scale", type=Path, default=HERE / "docs" / "scale.md")
     chosen = parser.parse_args()
     if unknown := [key for key in chosen.only if key not in MEASUREMENTS]:
         sys.exit(f"error: no measurement {unknown[0]!r}; there are {', '.join(MEASUREMENTS)}")
@@ -125,9 +123,6 @@ def main() -> None:
     results = run(chosen.only, effort, chosen.results, apart)
     with files.replacing(chosen.page) as temporary:
         temporary.write_text(page(results))
-    if chosen.scale.exists():
-        with files.replacing(chosen.scale) as temporary:
-            temporary.write_text(million.filled(chosen.scale.read_text(), results.get("growth_exponent")))
     print(table(results))
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from torch.utils.data import DataLoader
 
-from benchmarks import bench, million
+from benchmarks import bench
 from benchmarks import finders as compare
 from benchmarks.speed import copies, dvc_scale, growth, train_loop, turns, watch
 from benchmarks.speed.outcome import Effort, Outcome
@@ -200,7 +200,7 @@ def test_what_is_not_run_keeps_its_result(tmp_path: Path) -> None:
 def test_a_mistake_is_told_in_one_line(
     arguments: list[str], told: str, repository: Path, tmp_path: Path
 ) -> None:
-    files = [f"--{name}={tmp_path / name}" for name in ("results", "page", "scale")]
+    files = [f"--{name}={tmp_path / name}" for name in ("results", "page")]
     ended = subprocess.run(
         [sys.executable, "-m", "benchmarks.bench", *arguments, *files],
         cwd=repository,
@@ -309,60 +309,6 @@ def test_the_stages_that_grow_are_those_of_the_pipeline(tmp_path: Path) -> None:
     assert set(growth.STAGES) == set(lines) - {"sample_data", "synthesise", "report"}
     assert '--root "data/photos"' in lines["fix_labels"]
     assert "--fold 0" in lines["train"]
-
-
-ROW = {
-    "exponent_cpu": 0.9,
-    "cpu_s_70": 2.0,
-    "cpu_s_1070": 12.0,
-    "cpu_s_10070": 102.0,
-    "own_mib_70": 90,
-    "own_mib_1070": 100,
-    "own_mib_10070": 190,
-}
-GROWN = {
-    "labelled_photos": [70, 1070, 10070],
-    "by_stage": {"face_crop": ROW, "train": ROW},
-    "epoch_cpu_ms_per_labelled_photo": 6.0,
-    "bytes_per_photo": {"photos": 25_000, "decoded_store": 20_000},
-    "faces": "copies",
-    "matting": "none",
-    "network": "toy",
-    "processes": 2,
-}
-SCALE = "before\n<!-- million: price=0.5 epochs=11 folds=2 -->\nold\n<!-- end of million -->\nafter\n"
-
-
-def test_a_million_photos_are_reckoned_from_the_growth() -> None:
-    sizes = GROWN["labelled_photos"]
-    assert isinstance(sizes, list)
-    # 10 ms a photo beyond the start; memory 10 MiB for every thousand photos.
-    found = million.need(ROW, sizes, labelled=100_070)
-    assert found.seconds == pytest.approx(2 + 1000)
-    assert found.memory == pytest.approx(190 + 900)
-    steeper = million.need(ROW | {"exponent_cpu": 2.0}, sizes, labelled=100_070)
-    assert steeper.seconds == pytest.approx(2 + 100 * 100)
-    text = million.table(GROWN, million.Terms(price=0.5, epochs=11, folds=2))
-    seconds = 2 + 100 * (600_000 - 70) / 10_000
-    train = 2 * (seconds + 10 * 0.006 * 600_000)
-    for name, taken in (("`face_crop`", seconds), ("`train`, 2 folds of 11 epochs", train)):
-        assert f"| {name} | {taken / 3600:,.2f} | {taken / 7200:,.2f} | 5.9 |" in text
-    assert f"| all | {(seconds + train) / 3600:,.2f} |" in text
-    assert "| the photos themselves | 25.0 |" in text
-    assert "| training's decoded store, while it runs | 12.0 |" in text
-
-
-def test_the_million_is_written_between_its_marks(repository: Path) -> None:
-    around = {"date": "2026-01-01", "cpu": "a core", "load": 0.1}
-    page = million.filled(SCALE, {"figures": GROWN, "surroundings": around})
-    assert page.startswith("before\n<!-- million: price=0.5 epochs=11 folds=2 -->\nReckoned from 10,070 ")
-    assert page.endswith("load 0.1 before it.\n<!-- end of million -->\nafter\n")
-    assert "\nold\n" not in page
-    assert million.filled(page, None) == million.filled(SCALE, None)
-    assert "Not measured yet" in million.filled(SCALE, None)
-    with pytest.raises(ValueError, match="marks"):
-        million.filled("nothing", None)
-    million.filled((repository / "docs" / "scale.md").read_text(), None)
 
 
 def test_figures_by_stage_are_a_table() -> None:
