@@ -7,13 +7,11 @@ share. A name is resolved once, to a commit; whoever needs more of the same expe
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +22,6 @@ from facemask.ensemble.combiner import Member
 from facemask.records import tables
 from facemask.runtime.errors import UserError
 from facemask.scoring import predictions
-
-if TYPE_CHECKING:
-    from dvc.repo import Repo
 
 Table = npt.NDArray[np.float64]
 
@@ -159,46 +154,6 @@ def answers(member: Member, image_ids: pd.Series[str]) -> Table:
             f"{lacking[0]!r}; it is of another data set"
         )
     return whole.loc[image_ids.tolist(), predictions.COLUMNS].to_numpy(np.float64)
-
-
-def same_answers(metrics: Path, answers: str) -> list[str]:
-    """Names of HEAD and past experiments whose ``metrics`` file says that they gave the same answers.
-
-    Parameters
-    ----------
-    metrics
-        JSON file in git with a key ``answers``, relative to the repository's folder.
-    answers
-        SHA-256 of a submission.
-
-    Returns
-    -------
-    list
-        Sorted; empty where there is no repository or commit.
-    """
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-    from dvc.repo.experiments.utils import exp_refs
-    from scmrepo.exceptions import SCMError
-
-    try:
-        with Repo(_root()) as repo:
-            commits = {str(ref): (ref.name, repo.scm.get_ref(str(ref))) for ref in exp_refs(repo.scm)}
-            commits["HEAD"] = ("HEAD", repo.scm.get_rev())
-            return sorted(
-                {name for name, commit in commits.values() if _said(repo, commit, metrics) == answers}
-            )
-    except (DvcException, SCMError):
-        return []
-
-
-def _said(repo: Repo, commit: str, metrics: Path) -> str | None:
-    try:
-        with repo.scm.get_fs(commit).open(metrics.as_posix(), encoding="utf-8") as file:
-            content = json.load(file)
-    except (OSError, json.JSONDecodeError):
-        return None
-    return content.get("answers") if isinstance(content, dict) else None
 
 
 @contextlib.contextmanager

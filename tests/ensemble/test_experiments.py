@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -62,13 +61,12 @@ def write(rows: pd.DataFrame, seed: int, *, used: bool = False, images: pd.Serie
     whole = Combiner((), Mean((1.0,)), 0.0, (1 / 18,) * 18, used)
     files.write_json(Path("data/combine/combiner.json"), whole.to_json())
     eval_table = np.random.default_rng(seed + 100).dirichlet(np.ones(18), len(images))
-    answers = submission.write(Path("data/infer"), images, eval_table)
-    files.write_json(Path("metrics/infer.json"), {"answers": answers})
+    submission.write(Path("data/infer"), images, eval_table)
 
 
 def save(name: str) -> None:
     with Repo(".") as repo:
-        repo.experiments.save(name=name, include_untracked=["dvc.lock", "metrics/infer.json"], force=True)
+        repo.experiments.save(name=name, include_untracked=["dvc.lock"], force=True)
 
 
 @pytest.fixture(scope="module")
@@ -208,20 +206,3 @@ def test_a_few_corrected_labels_are_no_other_data_set(repository):
     rows.loc[0, "class"] = (rows.loc[0, "class"] + 1) % 18
     asked = split(rows)
     assert experiments.load(alpha).honest(asked, rows).shape == (len(rows), classes.COUNT)
-
-
-def test_the_same_answers_are_noticed(repository, monkeypatch):
-    monkeypatch.chdir(repository)
-    answers = json.loads(Path("metrics/infer.json").read_text())["answers"]
-    where = Path("metrics/infer.json")
-    assert experiments.same_answers(where, answers) == ["beta"]
-    assert experiments.same_answers(where, "0" * 64) == []
-    write(manifest(), 1)
-    subprocess.run(["git", "add", "metrics"], check=True)
-    subprocess.run(["git", "commit", "-q", "-m", "answers"], check=True)
-    assert experiments.same_answers(where, answers) == ["HEAD", "beta"]
-
-
-def test_without_a_repository_nothing_is_noticed(tmp_path, monkeypatch):
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    assert experiments.same_answers(Path("metrics/infer.json"), "0" * 64) == []
