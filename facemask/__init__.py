@@ -11,8 +11,3 @@ Rooms that several stages share, from the bottom up
 ``commands``
     what a person types: ``python -m facemask``
 """
-
-from facemask.runtime import hardware
-
-# Torch reads it once, when it is loaded.
-hardware.set_wait()

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
-import statistics
-import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Final, Literal
-
-_LOOKS: Final = 5
-_BETWEEN: Final = 0.002
+from typing import Literal
 
 
 def cores() -> int:
@@ -35,31 +28,6 @@ def processes() -> tuple[int | Literal["auto"], int]:
 def loader_workers() -> int:
     """Processes that prepare training batches; none on a small machine, where they would take the model's cores."""
     return min(8, cores() - 2) if cores() > 3 else 0
-
-
-def set_wait() -> None:
-    """Choose how torch's threads wait for each other, unless the environment says; only before torch is loaded.
-
-    Alone on the machine they spin, as is the default: asleep between two operations, they were seen to train a small
-    network at a third of the speed. Beside other work a spinning thread takes the core that it waits for: there, and
-    where a loader's workers share the cores, they sleep.
-    """
-    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys() and (loader_workers() or crowded()):
-        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-
-
-def crowded(stat: Path = Path("/proc/stat")) -> bool:
-    """Whether other programs leave fewer cores than this process may use; where the system does not tell, no."""
-    others = []
-    for _ in range(_LOOKS):
-        try:
-            running = re.search(r"^procs_running (\d+)$", stat.read_text(), re.MULTILINE)
-        except OSError:
-            return False
-        # One is this process.
-        others.append(int(running[1]) - 1 if running else 0)
-        time.sleep(_BETWEEN)
-    return statistics.median(others) + cores() > (os.cpu_count() or 1)
 
 
 @contextlib.contextmanager
