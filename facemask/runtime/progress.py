@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from tqdm import tqdm
 
 Item = TypeVar("Item")
+
+SETTLED: Final = 3.0
+_UNSETTLED: Final = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}]"
 
 
 def track(
@@ -22,6 +26,9 @@ def track(
 ) -> Iterator[Item]:
     """Yield ``items``, telling rate and time left on standard error.
 
+    The first item's time is mostly that of starting, so rate and time left are of what came after it, and are told once
+    that took :data:`SETTLED` seconds.
+
     Parameters
     ----------
     total
@@ -33,20 +40,29 @@ def track(
     every
         Without a terminal: at most one line in this many seconds, and one at the end.
     """
-    if sys.stderr.isatty():
-        with tqdm(total=total, desc=label, unit="", dynamic_ncols=True) as bar:
-            for item in items:
-                yield item
-                bar.update(size(item))
-        return
     start = told = time.monotonic()
+    first: tuple[float, int] | None = None
     done = 0
-    for item in items:
-        yield item
-        done += size(item)
-        now = time.monotonic()
-        if done == total or now - told >= every:
-            told = now
-            rate = done / max(now - start, 1e-9)
-            left = max(total - done, 0) / rate
-            print(f"{label}: {done}/{total} ({rate:.1f}/s, {left:.0f} s left)", file=sys.stderr, flush=True)
+    bar = tqdm(
+        total=total,
+        desc=label,
+        unit="",
+        dynamic_ncols=True,
+        bar_format=_UNSETTLED,
+        disable=not sys.stderr.isatty(),
+    )
+    with bar:
+        for item in items:
+            yield item
+            now, done = time.monotonic(), done + size(item)
+            first = first or (now, done)
+            if settled := now - first[0] >= SETTLED and done > first[1]:
+                bar.bar_format = None
+            bar.update(size(item))
+            if bar.disable and (done == total or now - told >= every):
+                told = now
+                rest = f" in {now - start:.1f} s" if done == total else ""
+                if settled and not rest:
+                    rate = (done - first[1]) / (now - first[0])
+                    rest = f" ({rate:.1f}/s, {math.ceil((total - done) / rate)} s left)"
+                print(f"{label}: {done}/{total}{rest}", file=sys.stderr, flush=True)
