@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -14,8 +15,11 @@ from facemask.runtime import files
 LINE, MARK, INK = "#1f6f8b", "#e08e45", "#22303c"
 
 
-def draw(rates: Sequence[float], losses: Sequence[float], suggestion: float, path: Path) -> None:
-    """Write a PNG of the loss against the learning rate, with the suggested rate marked."""
+Curve = npt.NDArray[np.float64]
+
+
+def draw(rates: Curve, losses: Curve, suggestion: float, path: Path) -> None:
+    """Write a PNG of the smoothed loss, (N,), against the learning rate, (N,), with the suggested rate marked."""
     with mpl.rc_context():
         mpl.rcdefaults()
         figure = Figure(figsize=(6, 3.6), dpi=110, layout="constrained")
@@ -25,10 +29,10 @@ def draw(rates: Sequence[float], losses: Sequence[float], suggestion: float, pat
         axes.axvline(suggestion, color=MARK, linestyle="--", label=f"falls fastest at {suggestion:.2g}")
         axes.set_xscale("log")
         # A loss that has run away would flatten all that comes before.
-        lowest = losses.index(min(losses))
-        axes.set_ylim(losses[lowest] * 0.97, max(losses[: lowest + 1]) * 1.03)
+        before = losses[: losses.argmin() + 1]
+        axes.set_ylim(before.min() * 0.97, before.max() * 1.03)
         axes.set_xlabel("learning rate", color=INK)
-        axes.set_ylabel("training loss", color=INK)
+        axes.set_ylabel("training loss, smoothed", color=INK)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)
         with files.replacing(path) as temporary:

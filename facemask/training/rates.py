@@ -11,10 +11,14 @@ import logging
 import tempfile
 import warnings
 from dataclasses import dataclass
+from typing import Final
 
 import lightning as L
+import numpy as np
+import numpy.typing as npt
 import torch
 from lightning.pytorch.tuner.tuning import Tuner
+from scipy.ndimage import gaussian_filter1d
 
 from facemask.network.classifier import Classifier
 from facemask.runtime.errors import UserError
@@ -25,17 +29,22 @@ from facemask.training.fit import loaders, trainer
 from facemask.training.pixels import Pixels
 from facemask.training.task import Task
 
-SMOOTHING = 0.98
-# Lightning leaves out the first ten and the last, and wants a slope of what remains.
-FEWEST = 20
+# Below three steps a decade a slope is that of one batch against the next.
+FEWEST: Final = 20
+# Standard deviation of the smoothing, in powers of ten of the rate: a factor of two.
+WIDTH: Final = 0.3
+# Of Lightning's moving average.
+_MOMENTUM: Final = 0.98
+
+Curve = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Rates tried, the smoothed loss at each, and the rate where it falls fastest."""
+    """Rates tried, the smoothed loss at each, and the rate where that falls fastest."""
 
-    rates: list[float]
-    losses: list[float]
+    rates: Curve
+    losses: Curve
     suggestion: float
 
 
@@ -54,7 +63,7 @@ def find(
     Raises
     ------
     UserError
-        If there are fewer than :data:`FEWEST` steps, or the loss diverges before there is anything to see.
+        If there are fewer than :data:`FEWEST` steps, or the loss does not fall.
     """
     if steps < FEWEST:
         raise UserError(f"{steps} steps are too few to see where the loss falls: give at least {FEWEST}")
@@ -79,12 +88,50 @@ def find(
             attr_name="lr",
             update_attr=False,
         )
-        suggestion = None if found is None else found.suggestion()
-    if found is None or suggestion is None:
-        raise UserError("the loss diverged at once: check train.image.mean/std, train.loss and train.clip")
-    # Lightning divides its moving average by one step too many, which bends the curve's beginning down.
-    losses = [
-        float(loss) * (1 - SMOOTHING ** (k + 2)) / (1 - SMOOTHING ** (k + 1))
-        for k, loss in enumerate(found.results["loss"])
-    ]
-    return Finding([float(rate) for rate in found.results["lr"]], losses, suggestion)
+    assert found is not None
+    # Lightning's losses are shares of the step's.
+    losses = _raw(np.array(found.results["loss"])) * recipe.accumulate
+    return steepest(np.array(found.results["lr"]), losses)
+
+
+def steepest(rates: Curve, losses: Curve) -> Finding:
+    """Smooth a curve and look where, on the way to its lowest point, it falls fastest over the logarithm of the rate.
+
+    Smoothed to both sides, a curve falls where it did before; a moving average falls later. Over the rate itself the
+    slope is steepest far to the left, where neighbours lie closest.
+
+    Parameters
+    ----------
+    rates
+        (N,) increasing evenly on a logarithmic scale.
+    losses
+        (N,) of single batches. What follows the first that is no number is left out.
+
+    Raises
+    ------
+    UserError
+        If the loss does not fall.
+
+    References
+    ----------
+    fastai's ``steep``, https://docs.fast.ai/callback.schedule.html, which takes the same slope of a moving average
+    """
+    finite = int(np.isfinite(losses).cumprod().sum())
+    if finite > 1:
+        rates, decades = rates[:finite], np.log10(rates[:finite])
+        smooth = gaussian_filter1d(losses[:finite], WIDTH / np.median(np.diff(decades)), mode="nearest")
+        lowest = int(smooth.argmin())
+        if lowest:
+            fastest = int(np.gradient(smooth, decades)[: lowest + 1].argmin())
+            return Finding(rates, smooth, float(rates[fastest]))
+    raise UserError(
+        "the loss does not fall at any rate: check train.image.mean/std, train.loss and train.clip"
+    )
+
+
+def _raw(averages: Curve) -> Curve:
+    """Losses of single batches out of Lightning's moving averages of them."""
+    # Each is divided by 1 - _MOMENTUM ** (its steps + 1): by one step too many.
+    sums = averages * (1 - _MOMENTUM ** np.arange(2, len(averages) + 2))
+    before = np.append(0.0, sums[:-1])
+    return np.asarray((sums - _MOMENTUM * before) / (1 - _MOMENTUM), dtype=np.float64)

@@ -437,12 +437,29 @@ def test_the_finder_suggests_a_rate_at_which_the_loss_falls(repo, toy_yaml):
     assert min(found.losses) < 0.9 * found.losses[0]
 
 
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_the_finder_looks_at_the_losses_of_single_steps(repo, toy_yaml, monkeypatch, accumulate):
+    given, seen = [], []
+    step, look = Task.training_step, rates.steepest
+
+    def training_step(task: Task, batch: object, index: int) -> torch.Tensor:
+        loss = step(task, batch, index)
+        given.append(loss.item())
+        return loss
+
+    monkeypatch.setattr(Task, "training_step", training_step)
+    monkeypatch.setattr(rates, "steepest", lambda *curve: seen.extend(curve) or look(*curve))
+    found = rates.find(recipe(toy_yaml, accumulate=accumulate), side(64, 0), None, seed=0, steps=40)
+    assert seen[1] == pytest.approx(given[accumulate - 1 :: accumulate])
+    assert len(found.losses) == len(seen[0])
+
+
 def test_the_finder_knows_the_bands_of_the_training_side(repo, toy_yaml):
     """Without them there would be no band to fold these classes to."""
     fine = {"kind": "bins", "edges": [25, 45, 58]}
     head = {"kind": "three", "dropout": DROPOUT, "backbones": "one", "age": fine}
     cfg = recipe(toy_yaml, head=head, young_cut=25, age_cut=58)
-    assert rates.find(cfg, replace(side(32, 0), cuts=Cuts(25, 58)), None, seed=0, steps=25).rates
+    assert rates.find(cfg, replace(side(32, 0), cuts=Cuts(25, 58)), None, seed=0, steps=25).suggestion
 
 
 def test_a_frozen_backbone_is_frozen_when_the_rate_is_looked_for(repo, toy_yaml, monkeypatch):
