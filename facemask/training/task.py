@@ -7,7 +7,7 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from timm.scheduler.scheduler import Scheduler
 from torch import Tensor, nn
 from torch.nn import functional
 from torchmetrics import MeanMetric
@@ -187,24 +187,27 @@ class Task(L.LightningModule):
             "train/lr": max(group["lr"] for group in self.trainer.optimizers[0].param_groups),
         }
         self.log_dict(scores, rank_zero_only=False)
-        for held in self.trainer.lr_scheduler_configs:
-            if isinstance(held.scheduler, schedules.PlateauRate):
-                held.scheduler.observe(scores["val/macro_f1"])
 
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Make optimiser and schedule; the schedule's unit is the optimiser step."""
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Step a schedule; timm's are told how many steps were done."""
+        if isinstance(scheduler, Scheduler):
+            scheduler.step_update(self.trainer.global_step)
+        else:
+            super().lr_scheduler_step(scheduler, metric)
+
+    def configure_optimizers(self) -> Any:
+        """Make optimiser and schedule."""
         scaled = self.trainer.precision == "16-mixed" and not isinstance(self.recipe.clip, recipes.Nothing)
         optimiser = optimisers.build(
             self.recipe.optimiser, self.model, self.lr, self.recipe.layer_decay, fused=not scaled
         )
-        schedule: Any = schedules.build(
+        return [optimiser], schedules.build(
             self.recipe.schedule,
             optimiser,
             lr=self.lr,
             steps=self.steps,
             steps_per_epoch=self.steps_per_epoch,
         )
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 def frequencies(recipe: recipes.Recipe, model: Classifier, side: Side) -> Named:

@@ -210,6 +210,35 @@ def test_the_epoch_kept_is_the_best_of_those_logged(repo, toy_yaml):
     assert fitted.epoch == int(np.argmax(logged))
 
 
+@pytest.fixture
+def stepped(monkeypatch) -> list[float]:
+    """The rates of all optimiser steps of a training."""
+    seen: list[float] = []
+    monkeypatch.setattr(
+        Task, "on_before_optimizer_step", lambda task, optimizer: seen.append(optimizer.param_groups[0]["lr"])
+    )
+    return seen
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_the_schedule_moves_at_every_optimiser_step(repo, toy_yaml, stepped, accumulate):
+    cosine = {"kind": "cosine", "warmup_steps": 2, "min_lr": 0.001}
+    cfg = recipe(toy_yaml, epochs=3, lr=0.01, batch_size=8, accumulate=accumulate, schedule=cosine)
+    fit(cfg, side(40, 0), side(16, 1), seed=0, live=repo / "live")
+    count = 3 * -(-5 // accumulate)
+    falls = 0.001 + 0.0045 * (1 + np.cos(np.pi * np.arange(count - 2) / (count - 3)))
+    assert stepped == pytest.approx([0.01 / 3, 0.02 / 3, *falls])
+
+
+def test_a_plateau_goes_by_the_score_that_is_logged(repo, toy_yaml, stepped, monkeypatch):
+    scores = iter([0.5, 0.4, 0.6, 0.6])
+    monkeypatch.setattr(metrics, "macro_f1", lambda matrix: next(scores))
+    plateau = {"kind": "plateau", "warmup_steps": 1, "patience": 0, "factor": 0.5, "min_lr": 0.002}
+    cfg = recipe(toy_yaml, epochs=4, lr=0.01, batch_size=8, schedule=plateau)
+    fit(cfg, side(16, 0), side(16, 1), seed=0, live=repo / "live")
+    assert stepped == pytest.approx([0.005, 0.01, 0.01, 0.01, 0.005, 0.005, 0.005, 0.005])
+
+
 @pytest.mark.parametrize(
     "changes",
     [

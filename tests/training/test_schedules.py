@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
 import torch
+from timm.scheduler.scheduler import Scheduler
 
 from facemask.runtime.errors import UserError
 from facemask.settings import recipes
@@ -18,14 +20,11 @@ SCALES = (1.0, 0.5, 0.125)
 
 
 def rates(cfg: recipes.Schedule, steps: int = STEPS, epoch: int = EPOCH, scores=None) -> list[list[float]]:
-    """Rates of each group at each optimiser step of a dummy training, the schedule stepped after each of them.
-
-    ``scores`` of epochs are told to the schedule as the trainer does.
-    """
-    weights = [torch.ones(1, requires_grad=True) for _ in SCALES]
+    """Rates of each group at each optimiser step of a dummy training; ``scores`` are those of its epochs."""
+    weights = [torch.ones(1, dtype=torch.float64, requires_grad=True) for _ in SCALES]
     groups = [{"params": [w], "lr": LR * scale} for w, scale in zip(weights, SCALES, strict=True)]
     optimiser = torch.optim.SGD(groups, lr=LR)
-    schedule = schedules.build(cfg, optimiser, lr=LR, steps=steps, steps_per_epoch=epoch)
+    held = schedules.build(cfg, optimiser, lr=LR, steps=steps, steps_per_epoch=epoch)
     seen = []
     for step in range(steps):
         seen.append([group["lr"] for group in optimiser.param_groups])
@@ -35,12 +34,24 @@ def rates(cfg: recipes.Schedule, steps: int = STEPS, epoch: int = EPOCH, scores=
         optimiser.zero_grad()
         # What the weights felt, not merely what the optimiser says.
         moved = [b - w.item() for b, w in zip(before, weights, strict=True)]
-        assert moved == pytest.approx(seen[-1], abs=1e-5)
+        assert moved == pytest.approx(seen[-1])
         if step < steps - 1:
-            schedule.step()
+            move(held, step + 1)
         if scores is not None and (step + 1) % epoch == 0:
-            schedule.observe(scores[step // epoch])
+            for one in held:
+                if one["interval"] == "epoch":
+                    assert one["monitor"] == "val/macro_f1"
+                    one["scheduler"].step(scores[step // epoch])
     return seen
+
+
+def move(held: list[dict], done: int) -> None:
+    """What the trainer does after every optimiser step."""
+    for one in held:
+        if isinstance(one["scheduler"], Scheduler):
+            one["scheduler"].step_update(done)
+        elif one["interval"] == "step":
+            one["scheduler"].step()
 
 
 def check(seen: list[list[float]], expected: list[float]) -> None:
@@ -156,24 +167,65 @@ def test_plateau_falls_as_torchs(patience, scores):
     check(rates(cfg, scores=scores), expected)
 
 
-def test_plateau_goes_through_a_checkpoint(tmp_path):
+@pytest.mark.parametrize("multiply", [1.0, 1.25, 2.0, 3.0, 10.0])
+def test_every_restart_comes_on_its_step(multiply):
+    cfg = recipes.CosineRestarts(
+        kind="cosine_restarts", warmup_steps=0, period_epochs=1.6, multiply=multiply, min_lr=0.0
+    )
+    starts, length = [0.0], 16.0
+    while (coming := starts[-1] + length) < 2000:
+        starts.append(coming)
+        length *= multiply
+    seen = [step[0] for step in rates(cfg, steps=2000)]
+    for start in starts:
+        if start == int(start):
+            assert seen[int(start)] == pytest.approx(LR)
+    falls = sum(later > earlier for earlier, later in itertools.pairwise(seen))
+    assert falls == len(starts) - 1
+
+
+EVERY = [
+    recipes.ConstantRate(kind="constant", warmup_steps=4),
+    recipes.OneCycle(kind="one_cycle", warmup=0.2, start_div=25.0, final_div=1000.0),
+    recipes.Cosine(kind="cosine", warmup_steps=7, min_lr=0.1),
+    recipes.CosineRestarts(
+        kind="cosine_restarts", warmup_steps=1, period_epochs=0.5, multiply=1.5, min_lr=0.0
+    ),
+    recipes.StepDecay(kind="step", warmup_steps=1, every_epochs=0.5, factor=0.5),
+    recipes.Plateau(kind="plateau", warmup_steps=3, patience=0, factor=0.5, min_lr=0.0),
+]
+
+
+@pytest.mark.parametrize("cfg", EVERY, ids=lambda cfg: cfg.kind)
+def test_schedules_go_through_a_checkpoint(cfg, tmp_path):
     """Plain numbers only: checkpoints are read without running code."""
-    cfg = recipes.Plateau(kind="plateau", warmup_steps=0, patience=0, factor=0.5, min_lr=0.0)
 
-    def made() -> schedules.PlateauRate:
-        optimiser = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=LR)
-        schedule = schedules.build(cfg, optimiser, lr=LR, steps=STEPS, steps_per_epoch=EPOCH)
-        assert isinstance(schedule, schedules.PlateauRate)
-        return schedule
+    def made() -> tuple[torch.optim.Optimizer, list[dict]]:
+        groups = [{"params": [torch.ones(1, requires_grad=True)], "lr": LR * scale} for scale in SCALES]
+        optimiser = torch.optim.SGD(groups, lr=LR)
+        return optimiser, schedules.build(cfg, optimiser, lr=LR, steps=STEPS, steps_per_epoch=EPOCH)
 
-    first = made()
-    for score in (0.4, 0.3):
-        first.observe(score)
-    torch.save(first.state_dict(), tmp_path / "schedule.pt")
+    def go_on(optimiser: torch.optim.Optimizer, held: list[dict], first: int, last: int) -> list[float]:
+        seen = []
+        for done in range(first, last):
+            optimiser.step()
+            move(held, done + 1)
+            if (done + 1) % EPOCH == 0 and len(held) > 1:
+                held[1]["scheduler"].step(0.3 - done / 1000)
+            seen += [group["lr"] for group in optimiser.param_groups]
+        return seen
+
+    one = made()
+    go_on(*one, 0, 25)
+    torch.save(
+        [one[0].state_dict(), *(held["scheduler"].state_dict() for held in one[1])], tmp_path / "all.pt"
+    )
+    state, *states = torch.load(tmp_path / "all.pt", weights_only=True)
     again = made()
-    again.load_state_dict(torch.load(tmp_path / "schedule.pt", weights_only=True))
-    again.observe(0.2)
-    assert again.get_last_lr() == [pytest.approx(LR / 4)]
+    again[0].load_state_dict(state)
+    for held, kept in zip(again[1], states, strict=True):
+        held["scheduler"].load_state_dict(kept)
+    assert go_on(*again, 25, STEPS - 1) == go_on(*one, 25, STEPS - 1)
 
 
 @pytest.mark.parametrize(
