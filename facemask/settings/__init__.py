@@ -10,6 +10,8 @@ config
     the strict base class of every section, and the kinds of number
 loading
     from YAML to checked, typed params
+editing
+    values of a YAML file changed, all else kept
 presets
     named sets of params
 reference

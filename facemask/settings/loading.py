@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import YAMLError
 
 from facemask.runtime.errors import UserError
 from facemask.settings import params, recipes
@@ -22,24 +24,6 @@ from facemask.settings import params, recipes
 UNSEEN: Final = frozenset({"size", "nfiles"})
 # Such keys that dvc.yaml lists one by one, which DVC then sees under their full name.
 SEEN: Final = frozenset({"face_crop.size", "train.image.size"})
-
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML's, which would silently take the last of two equal keys, without that."""
-
-    # Before the merge keys (<<) are resolved: what they bring may be overridden.
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    line = key.start_mark.line + 1
-                    raise UserError(
-                        f"{self.name}: line {line}: {key.value} stands twice in its section; keep one"
-                    )
-                seen.add(key.value)
-        return node
 
 
 def load(path: Path) -> params.Params:
@@ -55,7 +39,7 @@ def load(path: Path) -> params.Params:
 
 
 def read(path: Path) -> tuple[str, Any]:
-    """Return a YAML file's text and its content.
+    """Return a YAML file's text and its content, read as DVC reads it (YAML 1.2: 3e-05 is a number, yes is text).
 
     Raises
     ------
@@ -71,12 +55,14 @@ def read(path: Path) -> tuple[str, Any]:
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 (byte {error.start}); save it as UTF-8") from None
     try:
-        loader = _Loader(text)
-        loader.name = str(path)
-        return text, loader.get_single_data()
+        return text, YAML(typ="safe").load(text)
+    except DuplicateKeyError as error:
+        line, key = error.problem_mark.line + 1, error.problem.split('"')[1]
+        raise UserError(f"{path}: line {line}: {key} stands twice in its section; keep one") from None
     # A date or number that only looks like one is a ValueError.
-    except (yaml.YAMLError, ValueError) as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except (YAMLError, ValueError) as error:
+        told = " ".join(str(error).replace('in "<unicode string>", line', "at line").split())
+        raise UserError(f"{path}: not valid YAML: {told}") from None
     except RecursionError:
         raise UserError(f"{path}: nested too deeply; is a bracket left open?") from None
 

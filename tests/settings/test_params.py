@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from facemask.settings import config, loading, params, recipes, reference
+from facemask.settings import config, loading, params, presets, recipes, reference
 
 
 def configs() -> list[type[BaseModel]]:
@@ -26,9 +26,22 @@ def columns(page: str, *wanted: int) -> list[tuple[str, ...]]:
 
 
 def test_no_key_has_a_default() -> None:
+    """What lets this room be a code dependency of no stage, together with the next test."""
     for section in configs():
+        assert not section.model_computed_fields, section.__name__
         for name, field in section.model_fields.items():
             assert field.is_required(), f"{section.__name__}.{name}"
+
+
+def test_reading_changes_no_value(repository: Path, params_yaml: dict[str, Any]) -> None:
+    """Nothing is dropped, added or put otherwise: for the shipped file and with every preset in it."""
+    folder = repository / "presets"
+    wholes = {
+        path.name: presets.merge(params_yaml, loading.read(path)[1]["params"])
+        for path in folder.glob("*.yaml")
+    }
+    for name, whole in {"params.yaml": params_yaml, **wholes}.items():
+        assert loading.parse(whole, name).model_dump(mode="json") == whole, name
 
 
 def test_every_config_forbids_what_it_does_not_know() -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
+from ruamel.yaml import YAML
 
 from facemask.runtime.errors import UserError
 from facemask.settings import loading, presets
@@ -24,7 +27,9 @@ def target(tmp_path: Path, repository: Path) -> Path:
 def preset(tmp_path: Path, content: dict[str, Any], name: str = "mine") -> Path:
     folder = tmp_path / "presets"
     folder.mkdir(exist_ok=True)
-    (folder / f"{name}.yaml").write_text(yaml.safe_dump({"description": "A test.", "params": content}))
+    (folder / f"{name}.yaml").write_text(
+        yaml.safe_dump({"description": "A test.", "params": content}, sort_keys=False)
+    )
     return folder
 
 
@@ -57,28 +62,76 @@ def test_every_shipped_preset_is_described(repository: Path) -> None:
     assert all(len(description) > 20 for description in found.values())
 
 
-def test_only_the_lines_named_change(tmp_path: Path, target: Path) -> None:
-    target.write_text(
-        target.read_text()
-        .replace("  lr: ", "  # mine: tuned by hand\n  lr: ")
-        .replace("  epochs: ", "  epochs:   ")
-        .replace("  batch_size: 32", "  batch_size: 32   # fits 8 GB")
-    )
-    before = target.read_text().splitlines()
-    folder = preset(
-        tmp_path, {"train": {"lr": 2e-05, "batch_size": 7, "folds": [1, 2]}, "infer": {"batch_size": 5}}
-    )
+def split(text: str, key: str) -> tuple[list[str], list[str], list[str]]:
+    """Lines before, of and behind a key's value."""
+    path: list[tuple[int, str]] = []
+    lines, own = text.splitlines(), []
+    for at, line in enumerate(lines):
+        if found := re.match(r"( *)(\w+):", line):
+            path = [*(one for one in path if one[0] < len(found[1])), (len(found[1]), found[2])]
+        here = ".".join(name for _, name in path)
+        if f"{here}.".startswith(f"{key}.") and line and not line.lstrip().startswith("#"):
+            own.append(at)
+    return lines[: own[0]], lines[own[0] : own[-1] + 1], lines[own[-1] + 1 :]
+
+
+# As YAML and as the grammar of `dvc exp run -S` alike.
+CHANGES = {
+    "seed": "7",
+    "face_crop.size": "[64, 48]",
+    "face_crop.fallback": "[]",
+    "background_removal.matting": "{kind: none}",
+    "build_manifest.balance": "{kind: undersample, keep: [3, 1, 1]}",
+    "train.folds": "[1, 2, 4]",
+    "train.augment": "[{name: Affine, scale: [0.9, 1.1], p: 0.5}]",
+    "train.backbone.options": "{drop_rate: 0.1}",
+    "train.loss": "{kind: focal, gamma: 2.0}",
+    "train.lr": "3e-5",
+    "train.patience": "4",
+    "infer.views": "[{kind: identity}, {kind: scale, factor: 1.2, flip: true}]",
+    "infer.precision": '"16"',
+}
+
+
+@pytest.fixture(params=CHANGES)
+def change(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path]:
+    """A key, and a preset that changes it."""
+    nested: dict[str, Any] = YAML(typ="safe").load(CHANGES[request.param])
+    for part in reversed(request.param.split(".")):
+        nested = {part: nested}
+    return request.param, preset(tmp_path, nested)
+
+
+def test_only_the_lines_of_a_key_change(change: tuple[str, Path], target: Path) -> None:
+    """The shipped file has the form that DVC writes: ``dvc exp run -S`` changes the lines of its keys alone."""
+    key, folder = change
+    text = target.read_text()
+    before, old, behind = split(text, key)
+    value = CHANGES[key]
+    apply_overrides(target, [f"~{key}", f"+{key}={value}"] if value.startswith("{") else [f"{key}={value}"])
+    by_dvc = split(target.read_text(), key)
+    assert (by_dvc[0], by_dvc[2]) == (before, behind)
+    target.write_text(text)
     difference = presets.apply("mine", folder, target)
-    after = target.read_text().splitlines()
-    changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
-    assert [new for _, new in changed] == [
-        "  folds: [1, 2]",
-        "  lr: 2.0e-05",
-        "  batch_size: 7   # fits 8 GB",
-        "  batch_size: 5",
-    ]
-    assert "+  lr: 2.0e-05" in difference
-    assert loading.load(target).train.lr == 2e-5
+    own = by_dvc[1]
+    assert split(target.read_text(), key) == (before, own, behind)
+    assert own != old
+    for line in set(own) ^ set(old):
+        assert f"{'+' if line in own else '-'}{line}" in difference.splitlines()
+
+
+def test_comments_stay(change: tuple[str, Path], target: Path) -> None:
+    key, folder = change
+    before, old, behind = split(target.read_text(), key)
+    before = [*before[:-1], f"{before[-1]}   # above"]
+    behind = ["", "# next: mine, tuned by hand", *behind]
+    old[-1] += "  # own"
+    target.write_text("\n".join([*before, *old, *behind]) + "\n")
+    presets.apply("mine", folder, target)
+    after = split(target.read_text(), key)
+    assert (after[0], after[2]) == (before, behind)
+    # What is said of an item goes with it.
+    assert sum("# own" in line for line in after[1]) == (CHANGES[key][0] not in "[{")
 
 
 def test_a_choice_of_another_kind_is_replaced_whole(tmp_path: Path, target: Path) -> None:
@@ -110,45 +163,10 @@ def test_a_choice_of_the_same_kind_is_merged(
 
 
 def test_options_of_another_network_do_not_linger(tmp_path: Path, target: Path) -> None:
-    for options in ({"drop_path_rate": 0.1, "global_pool": "avg"}, {"drop_rate": 0.2}, {}):
+    for options in ({"drop_path_rate": 0.1, "global_pool": "avg"}, {"drop_rate": 1}, {"drop_rate": True}, {}):
         presets.apply("mine", preset(tmp_path, {"train": {"backbone": {"options": options}}}), target)
-        assert yaml.safe_load(target.read_text())["train"]["backbone"]["options"] == options
-
-
-def test_lists_are_replaced_and_stay_readable(tmp_path: Path, target: Path) -> None:
-    steps = [{"name": "HorizontalFlip", "p": 0.3}, {"name": "Affine", "rotate": [-5, 5], "p": 1.0}]
-    presets.apply("mine", preset(tmp_path, {"train": {"augment": steps}}), target)
-    lines = target.read_text().splitlines()
-    at = lines.index("  augment:")
-    # PyYAML sorted the keys of the preset that this test wrote.
-    assert lines[at + 1] == "    - {name: HorizontalFlip, p: 0.3}"
-    assert yaml.safe_load(target.read_text())["train"]["augment"] == steps
-    presets.apply("mine", preset(tmp_path, {"train": {"augment": []}}), target)
-    assert "  augment: []" in target.read_text().splitlines()
-
-
-def test_comments_between_sections_stay(tmp_path: Path, target: Path) -> None:
-    text = target.read_text().replace("\ninfer:", "\n# last of all\ninfer:")
-    target.write_text(text)
-    presets.apply(
-        "mine",
-        preset(tmp_path, {"evaluate": {"calibration_bins": 7}, "infer": {"views": [{"kind": "identity"}]}}),
-        target,
-    )
-    after = target.read_text()
-    assert "\n\n# last of all\ninfer:" in after
-    assert after.count("#") == text.count("#")
-    assert after.count("\n\n") == text.count("\n\n")
-
-
-def test_what_dvc_wrote_can_be_merged(tmp_path: Path, target: Path, params_yaml: dict[str, Any]) -> None:
-    """``dvc exp run -S`` may write lists as blocks whose dashes stand right below the key."""
-    params_yaml["train"]["folds"] = [0, 1]
-    target.write_text(yaml.safe_dump(params_yaml, sort_keys=False))
-    presets.apply("mine", preset(tmp_path, {"train": {"folds": [2], "image": {"size": [64, 48]}}}), target)
-    params_yaml["train"]["folds"] = [2]
-    params_yaml["train"]["image"]["size"] = [64, 48]
-    assert yaml.safe_load(target.read_text()) == params_yaml
+        found = yaml.safe_load(target.read_text())["train"]["backbone"]["options"]
+        assert json.dumps(found) == json.dumps(options)
 
 
 @pytest.mark.parametrize(
@@ -209,20 +227,33 @@ def test_an_endless_preset_changes_nothing(tmp_path: Path, target: Path) -> None
     assert target.read_bytes() == before
 
 
-@pytest.mark.parametrize("layout", ["one line", "JSON", "merge key"])
-def test_a_layout_that_cannot_be_edited_is_left_alone(
+@pytest.mark.parametrize("layout", ["one line", "JSON", "merge key", "dashes to the right"])
+def test_any_layout_can_be_changed(
     tmp_path: Path, target: Path, params_yaml: dict[str, Any], layout: str
 ) -> None:
     if layout == "one line":
         target.write_text(json.dumps(params_yaml))
     elif layout == "JSON":
         target.write_text(json.dumps(params_yaml, indent=2))
-    else:
+    elif layout == "merge key":
         target.write_text(target.read_text().replace("\n  lr: ", "\n  <<:\n    lr: "))
+    else:
+        target.write_text(target.read_text().replace("\n  folds:\n  - 0\n", "\n  folds:\n      - 0\n"))
     assert loading.load(target) == loading.parse(params_yaml, "params.yaml")
+    presets.apply("mine", preset(tmp_path, {"train": {"lr": 0.125, "folds": [1]}}), target)
+    params_yaml["train"] |= {"lr": 0.125, "folds": [1]}
+    assert loading.read(target)[1] == params_yaml
+
+
+def test_an_alias_of_what_changes_is_refused(tmp_path: Path, target: Path) -> None:
+    target.write_text(
+        target.read_text()
+        .replace("  mixing:\n", "  mixing: &off\n")
+        .replace("  class_weights:\n    kind: none\n", "  class_weights: *off\n")
+    )
     before = target.read_bytes()
-    with pytest.raises(UserError, match="cannot be edited line by line"):
-        presets.apply("mine", preset(tmp_path, {"train": {"lr": 0.125}}), target)
+    with pytest.raises(UserError, match=r"params\.yaml: an alias \(\*name\) stands for what is to change"):
+        presets.apply("mine", preset(tmp_path, {"train": {"class_weights": {"kind": "inverse_log"}}}), target)
     assert target.read_bytes() == before
 
 
