@@ -8,6 +8,8 @@ recipes
     what one fold's trainer reads
 config
     the strict base class of every section, and the kinds of number
+schema
+    a walk over all of them
 loading
     from YAML to checked, typed params
 editing

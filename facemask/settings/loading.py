@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import difflib
 import json
-import types
-import typing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import YAMLError
 
 from facemask.runtime.errors import UserError
-from facemask.settings import params, recipes
+from facemask.settings import params, schema
 
 # DVC takes these keys, at any depth of a param, for facts about files and leaves them out when it looks for an earlier
 # run with the same params (dvc/stage/cache.py).
@@ -117,16 +115,16 @@ def _hidden(content: Any, prefix: str) -> Iterator[str]:
 
 
 def _explain(error: ErrorDetails, others: list[ErrorDetails]) -> str:
-    models, key = _walk(error["loc"])
+    key, around, here = _locate(error["loc"])
     name = ".".join(key)
-    allowed = sorted({field for model in models for field in model.model_fields})
+    allowed = sorted({field for section in around.values() for field in section.model_fields})
     if error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(key[-1], allowed, n=1)
         hint = f"did you mean {'.'.join([*key[:-1], near[0]])}? " if near else ""
         home = "" if near else _elsewhere(key[-1], name)
         return f"{name}: unknown key; {hint}{home}(known here: {', '.join(allowed)})"
     if error["type"] == "missing":
-        strays = [_walk(other["loc"])[1] for other in others if other["type"] == "extra_forbidden"]
+        strays = [_locate(other["loc"])[0] for other in others if other["type"] == "extra_forbidden"]
         near = difflib.get_close_matches(key[-1], [s[-1] for s in strays if s[:-1] == key[:-1]], n=1)
         return f"{name}: missing" + (f" ({near[0]!r} stands there instead)" if near else "")
     if error["type"] == "union_tag_invalid":
@@ -135,68 +133,34 @@ def _explain(error: ErrorDetails, others: list[ErrorDetails]) -> str:
         near = difflib.get_close_matches(context["tag"], tags, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         return f"{name}.kind: {context['tag']!r} is not one of {', '.join(tags)}{hint}"
-    if error["type"] == "dict_type" and models and all("kind" in model.model_fields for model in models):
-        kinds = ", ".join(
-            tag for model in models for tag in typing.get_args(model.model_fields["kind"].annotation)
-        )
-        return f"{name}: a mapping with kind is wanted, one of {kinds}"
+    if error["type"] == "dict_type" and len(here) > 1:
+        return f"{name}: a mapping with kind is wanted, one of {', '.join(here)}"
     if error["type"] == "union_tag_not_found":
         return f"{name}.kind: missing"
     message = error["msg"].removeprefix("Value error, ")
     return f"{name}: {message[:1].lower()}{message[1:]}" if name else message
 
 
-def _walk(loc: tuple[int | str, ...]) -> tuple[list[type[BaseModel]], list[str]]:
-    """Follow an error's location through the models; drop the union tags that pydantic puts into it."""
-    models: list[type[BaseModel]] = [params.Params]
+def _locate(loc: tuple[int | str, ...]) -> tuple[list[str], schema.Sections, schema.Sections]:
+    """An error's key, without the kinds that pydantic puts into it; the sections it stands in, and what it may hold."""
     key: list[str] = []
-    for depth, part in enumerate(loc):
-        tagged = [
-            m
-            for m in models
-            if "kind" in m.model_fields and part in typing.get_args(m.model_fields["kind"].annotation)
-        ]
-        if tagged and len(models) > 1:
-            models = tagged
+    around: schema.Sections = {}
+    here: schema.Sections = {"": params.Params}
+    for part in loc:
+        if isinstance(part, str) and part in here:
+            here = {"": here[part]}
             continue
         key.append(str(part))
-        if depth < len(loc) - 1 and isinstance(part, str):
-            fields = [model.model_fields[part] for model in models if part in model.model_fields]
-            models = [inner for field in fields for inner in _models(field.annotation)]
-    return models, key
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    """Config classes inside an annotation: itself, a union's members, a container's items."""
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
-        return [annotation] if issubclass(annotation, BaseModel) else []
-    return [model for inner in typing.get_args(annotation) for model in _models(inner)]
-
-
-def is_list(annotation: Any) -> bool:
-    """Whether a field holds a list of any length."""
-    return typing.get_origin(annotation) is tuple and typing.get_args(annotation)[-1] is Ellipsis
+        if isinstance(part, str):
+            around = here
+            fields = [one.model_fields[part] for one in around.values() if part in one.model_fields]
+            here = {tag: one for field in fields for tag, one in schema.sections(field.annotation).items()}
+    return key, around, here
 
 
 def _elsewhere(key: str, name: str) -> str:
     """Where else in the schema a misplaced key belongs."""
-    homes = [full for full in keys() if full.rsplit(".", 1)[-1] == key and full != name]
+    homes = [
+        field.key for field in schema.walk() if field.key.rsplit(".", 1)[-1] == key and field.key != name
+    ]
     return f"it belongs to {homes[0]} " if homes else ""
-
-
-def keys() -> dict[str, str]:
-    """Every key that ``params.yaml`` can hold, by full name, with its description; unions list all kinds."""
-    found: dict[str, str] = {}
-
-    def visit(model: type[BaseModel], prefix: str) -> None:
-        for name, field in model.model_fields.items():
-            full = f"{prefix}{name}"
-            inner = _models(field.annotation)
-            if field.description or not inner:
-                found.setdefault(full, field.description or "")
-            for choice in inner:
-                if choice is not recipes.Transform:
-                    visit(choice, f"{full}[]." if is_list(field.annotation) else f"{full}.")
-
-    visit(params.Params, "")
-    return found

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import typing
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from facemask.runtime.errors import UserError
-from facemask.settings import editing, loading, params
+from facemask.settings import config, editing, loading, params, schema
 
 Content = dict[str, Any]
 
@@ -68,7 +65,7 @@ def _read(path: Path) -> Content:
     return content
 
 
-def merge(old: Content, new: Content, schema: type[BaseModel] = params.Params) -> Content:
+def merge(old: Content, new: Content, section: type[config.Config] = params.Params) -> Content:
     """``old`` overridden by ``new``.
 
     Sections are merged key by key. Lists, free mappings (such as ``train.backbone.options``) and choices whose
@@ -77,21 +74,9 @@ def merge(old: Content, new: Content, schema: type[BaseModel] = params.Params) -
     merged = dict(old)
     for key, value in new.items():
         before: Any = old.get(key)
-        inner = _schema(schema, key, before)
+        inner = schema.inside(section, key, before)
         if inner and isinstance(value, dict) and value.get("kind", before.get("kind")) == before.get("kind"):
             merged[key] = merge(before, value, inner)
         else:
             merged[key] = value
     return merged
-
-
-def _schema(schema: type[BaseModel], key: str, before: Any) -> type[BaseModel] | None:
-    """Return the config class of the section that stands at ``key``; of a choice, the one of its kind."""
-    field = schema.model_fields.get(key)
-    if field is None or not isinstance(before, dict) or typing.get_origin(field.annotation) is dict:
-        return None
-    for choice in typing.get_args(field.annotation) or (field.annotation,):
-        tags = choice.model_fields.get("kind")
-        if tags is None or before.get("kind") in typing.get_args(tags.annotation):
-            return typing.cast(type[BaseModel], choice)
-    return None

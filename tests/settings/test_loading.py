@@ -13,7 +13,7 @@ from dvc.utils.hydra import apply_overrides
 from dvc.utils.serialize import load_yaml
 
 from facemask.runtime.errors import UserError
-from facemask.settings import loading, params, presets, recipes
+from facemask.settings import loading, params, presets, recipes, schema
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -261,7 +261,7 @@ def test_an_alias_inside_what_it_names_is_refused(tmp_path: Path, params_yaml: d
 
 
 def test_keys_name_every_leaf_of_the_shipped_file(params_yaml: dict[str, Any]) -> None:
-    known = loading.keys()
+    known = {field.key: field.info.description for field in schema.walk()}
 
     def check(section: dict[str, Any], prefix: str) -> None:
         for key, value in section.items():
