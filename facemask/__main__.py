@@ -31,6 +31,13 @@ def preset(arguments: argparse.Namespace) -> None:
     )
 
 
+def set_(arguments: argparse.Namespace) -> None:
+    """Set keys of params.yaml: a kind with its knobs, or a plain value."""
+    from facemask.commands import assignments
+
+    print(assignments.apply(arguments.words, PARAMS) or "params.yaml already says so")
+
+
 def check(_: argparse.Namespace) -> None:
     """Look whether params.yaml, and all files and names in it, can work."""
     from facemask.commands import check
@@ -113,14 +120,19 @@ def main() -> None:
     """Run one command; a user's mistake ends in one line and exit code 1."""
     parser = argparse.ArgumentParser(prog="python -m facemask", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for run in (preset, check, scores, params, lr, weights, page, cache):
-        command = commands.add_parser(run.__name__, help=run.__doc__, description=run.__doc__)
+    for run in (preset, set_, check, scores, params, lr, weights, page, cache):
+        command = commands.add_parser(run.__name__.rstrip("_"), help=run.__doc__, description=run.__doc__)
         command.set_defaults(run=run)
         if run is preset:
             command.add_argument("name", nargs="?", help="a file of presets/, without .yaml")
             command.add_argument("--list", action="store_true", help="name and describe all presets")
         if run is weights:
             command.add_argument("names", nargs="*", metavar="NAME", help="as in models/weights.yaml")
+        if run is set_:
+            command.usage = "%(prog)s KEY VALUE [knob=value ...] [KEY VALUE ...]"
+            command.add_argument(
+                "words", nargs="+", metavar="KEY VALUE", help="such as train.loss focal gamma=2"
+            )
         if run is lr:
             command.add_argument("--fold", type=int, default=0, help="whose training side is used")
             command.add_argument("--steps", type=int, default=100, help="optimiser steps")

@@ -46,6 +46,27 @@ def test_a_preset_shows_what_it_changes_once(project: Path, repository: Path) ->
     assert (again.returncode, again.stdout) == (0, "params.yaml already has all of tiny\n")
 
 
+def test_a_kind_is_set_and_shown_once(project: Path, repository: Path) -> None:
+    ended = facemask(project, repository, "set", "train.loss", "focal", "gamma=2", "train.lr", "3e-5")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    for line in (
+        "-    kind: cross_entropy",
+        "-    smoothing: 0.1",
+        "+    kind: focal",
+        "+    gamma: 2",
+        "+  lr: 3e-05",
+    ):
+        assert line in ended.stdout.splitlines()
+    again = facemask(project, repository, "set", "train.loss", "focal", "gamma=2")
+    assert (again.returncode, again.stdout) == (0, "params.yaml already says so\n")
+    wrong = facemask(project, repository, "set", "train.loss", "soft_f1")
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert wrong.stderr.startswith(
+        "error: params.yaml with train.loss soft_f1: train.loss.eps: missing (number > 0;"
+    )
+    assert wrong.stderr.count("\n") == 1
+
+
 def test_mistakes_are_one_line_and_code_1(project: Path, repository: Path) -> None:
     ended = facemask(project, repository, "preset", "tny")
     assert (ended.returncode, ended.stdout, ended.stderr) == (
@@ -105,7 +126,7 @@ def test_the_reference_is_printed(project: Path, repository: Path) -> None:
 
 def test_help_names_the_commands(project: Path, repository: Path) -> None:
     ended = facemask(project, repository, "--help")
-    for command in ("preset", "check", "scores", "params", "page", "cache"):
+    for command in ("preset", "set", "check", "scores", "params", "page", "cache"):
         assert f"\n    {command} " in ended.stdout
 
 

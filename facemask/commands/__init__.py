@@ -1,5 +1,11 @@
 """What a person types: ``python -m facemask``.
 
+assignments
+    keys of ``params.yaml`` that are set
+check
+    everything that ``params.yaml`` names, looked at before anything runs
+weights
+    files of pretrained weights, fetched by name
 scores
     the table of scores that a run ends with
 rate_curve

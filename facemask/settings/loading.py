@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import DuplicateKeyError
@@ -52,17 +53,28 @@ def read(path: Path) -> tuple[str, Any]:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 (byte {error.start}); save it as UTF-8") from None
+    return text, decode(text, str(path))
+
+
+def decode(text: str, origin: str) -> Any:
+    """Return the content of YAML text; ``origin`` is named in errors.
+
+    Raises
+    ------
+    UserError
+        If it is not YAML or holds a key twice in one section.
+    """
     try:
-        return text, YAML(typ="safe").load(text)
+        return YAML(typ="safe").load(text)
     except DuplicateKeyError as error:
         line, key = error.problem_mark.line + 1, error.problem.split('"')[1]
-        raise UserError(f"{path}: line {line}: {key} stands twice in its section; keep one") from None
+        raise UserError(f"{origin}: line {line}: {key} stands twice in its section; keep one") from None
     # A date or number that only looks like one is a ValueError.
     except (YAMLError, ValueError) as error:
         told = " ".join(str(error).replace('in "<unicode string>", line', "at line").split())
-        raise UserError(f"{path}: not valid YAML: {told}") from None
+        raise UserError(f"{origin}: not valid YAML: {told}") from None
     except RecursionError:
-        raise UserError(f"{path}: nested too deeply; is a bracket left open?") from None
+        raise UserError(f"{origin}: nested too deeply; is a bracket left open?") from None
 
 
 def parse(content: Any, origin: str) -> params.Params:
@@ -126,7 +138,10 @@ def _explain(error: ErrorDetails, others: list[ErrorDetails]) -> str:
     if error["type"] == "missing":
         strays = [_locate(other["loc"])[0] for other in others if other["type"] == "extra_forbidden"]
         near = difflib.get_close_matches(key[-1], [s[-1] for s in strays if s[:-1] == key[:-1]], n=1)
-        return f"{name}: missing" + (f" ({near[0]!r} stands there instead)" if near else "")
+        if near:
+            return f"{name}: missing ({near[0]!r} stands there instead)"
+        fields = [one.model_fields[key[-1]] for one in around.values() if key[-1] in one.model_fields]
+        return "; ".join(_missing(name, field) for field in fields) or f"{name}: missing"
     if error["type"] == "union_tag_invalid":
         context = error["ctx"]
         tags = [tag.strip("' ") for tag in context["expected_tags"].split(",")]
@@ -139,6 +154,15 @@ def _explain(error: ErrorDetails, others: list[ErrorDetails]) -> str:
         return f"{name}.kind: missing"
     message = error["msg"].removeprefix("Value error, ")
     return f"{name}: {message[:1].lower()}{message[1:]}" if name else message
+
+
+def _missing(name: str, field: FieldInfo) -> str:
+    """Tell what belongs to a missing key, and of a section inside another to each of its keys."""
+    inner = schema.sections(field.annotation)
+    if "" in inner and "." in name:
+        return "; ".join(_missing(f"{name}.{key}", knob) for key, knob in inner[""].model_fields.items())
+    told = [schema.allowed(field).replace("`", ""), *([field.description] if field.description else [])]
+    return f"{name}: missing ({'; '.join(told)})"
 
 
 def _locate(loc: tuple[int | str, ...]) -> tuple[list[str], schema.Sections, schema.Sections]:

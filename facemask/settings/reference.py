@@ -38,14 +38,12 @@ def rows() -> list[Row]:
 def _rows() -> Iterator[Row]:
     for key, kind, info, sections in schema.walk():
         text = info.description or ""
-        kinds = ", ".join(f"`{tag}`" for tag in sections if tag)
-        if not sections:
+        listed = schema.is_list(info.annotation)
+        if listed or not sections:
             yield Row(key, kind, schema.allowed(info), text)
-        elif schema.is_list(info.annotation):
-            yield Row(key, kind, "list of mappings", text)
-            key = f"{key}[]"
-        if kinds:
-            yield Row(f"{key}.kind", kind, kinds, text)
+        if sections and "" not in sections:
+            kinds = ", ".join(f"`{tag}`" for tag in sections)
+            yield Row(f"{key}[].kind" if listed else f"{key}.kind", kind, kinds, text)
 
 
 def markdown(content: Mapping[str, Any]) -> str:

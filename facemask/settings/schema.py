@@ -60,6 +60,12 @@ def sections(annotation: Any) -> Sections:
     return {tag: one for part in typing.get_args(annotation) for tag, one in sections(part).items()}
 
 
+def kinds(info: FieldInfo) -> Sections:
+    """Config classes of a choice by kind; none if the key is no choice."""
+    found = sections(info.annotation)
+    return {} if "" in found or is_list(info.annotation) else found
+
+
 def inside(section: type[config.Config], name: str, value: Any) -> type[config.Config] | None:
     """Return the config class that the value at a section's key has; None for plain values and unknown kinds."""
     field = section.model_fields.get(name)
@@ -74,7 +80,13 @@ def is_list(annotation: Any) -> bool:
 
 
 def allowed(info: FieldInfo) -> str:
-    """Tell in words what a plain value may be, such as ``number ≥ 0, ≤ 1``."""
+    """Tell in words what a value may be, such as ``number ≥ 0, ≤ 1``."""
+    if found := sections(info.annotation):
+        if is_list(info.annotation):
+            return "list of mappings"
+        return (
+            f"section with {', '.join(found[''].model_fields)}" if "" in found else f"kind {', '.join(found)}"
+        )
     return _words(info.annotation) + _bounds(info.metadata)
 
 
