@@ -16,6 +16,8 @@ editing
     values of a YAML file changed, all else kept
 presets
     named sets of params
+command_lines
+    what to type for another kind
 reference
-    the table of all params, ``docs/params.md``
+    the page of all params, ``docs/params.md``
 """

@@ -15,7 +15,14 @@ Count = Annotated[int, Field(ge=1)]
 Years = Annotated[int, Field(ge=1, le=120)]
 Size = Annotated[tuple[Count, Count], Field(description="height, width in pixels")]
 Triple = tuple[Number, Number, Number]
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+# The example is that of an empty file.
+Sha256 = Annotated[
+    str,
+    Field(
+        pattern="^[0-9a-f]{64}$",
+        examples=["e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"],
+    ),
+]
 Text = Annotated[str, Field(min_length=1)]
 
 

@@ -79,10 +79,12 @@ class Mtcnn(Config):
 
     kind: Literal["mtcnn"]
     min_face: Annotated[Number, Field(ge=20)] = Field(
-        description="smallest face looked for, pixels of the photo; 20 / 0.709**k keeps a subset of the default scales"
+        description="smallest face looked for, pixels of the photo; 20 / 0.709**k keeps a subset of the default scales",
+        examples=[56.12],
     )
     thresholds: tuple[Fraction, Fraction, Fraction] = Field(
-        description="lowest score that passes the proposal, refinement and output networks"
+        description="lowest score that passes the proposal, refinement and output networks",
+        examples=[[0.6, 0.7, 0.7]],
     )
 
 
@@ -91,11 +93,17 @@ class YuNet(Config):
 
     kind: Literal["yunet"]
     path: Text = Field(
-        description="face_detection_yunet_2023mar.onnx of opencv_zoo, such as below models/pretrained/"
+        description="face_detection_yunet_2023mar.onnx of opencv_zoo, such as below models/pretrained/",
+        examples=["models/pretrained/face_detection_yunet_2023mar.onnx"],
     )
-    sha256: Sha256 = Field(description="the file's SHA-256; another file is refused")
-    score: Fraction = Field(description="lowest score that is a face")
-    height: Annotated[int, Field(ge=64)] = Field(description="photos are searched at this height, pixels")
+    sha256: Sha256 = Field(
+        description="the file's SHA-256; another file is refused",
+        examples=["8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"],
+    )
+    score: Fraction = Field(description="lowest score that is a face", examples=[0.6])
+    height: Annotated[int, Field(ge=64)] = Field(
+        description="photos are searched at this height, pixels", examples=[256]
+    )
 
 
 class Fixed(Config):
@@ -103,7 +111,8 @@ class Fixed(Config):
 
     kind: Literal["fixed"]
     box: tuple[Fraction, Fraction, Fraction, Fraction] = Field(
-        description="x0, y0, x1, y1 as fractions of the photo's width and height"
+        description="x0, y0, x1, y1 as fractions of the photo's width and height",
+        examples=[[0.167, 0.1875, 0.833, 0.8125]],
     )
 
     @model_validator(mode="after")
@@ -159,17 +168,21 @@ class GrabCut(Config):
     """OpenCV's GrabCut, seeded by the frame and a portrait prior; needs no download."""
 
     kind: Literal["grabcut"]
-    iterations: Count = Field(description="rounds of colour-model fitting")
-    height: Annotated[int, Field(ge=32)] = Field(description="photos are segmented at this height, pixels")
+    iterations: Count = Field(description="rounds of colour-model fitting", examples=[3])
+    height: Annotated[int, Field(ge=32)] = Field(
+        description="photos are segmented at this height, pixels", examples=[192]
+    )
 
 
 class Rembg(Config):
     """Any of rembg's networks, by name, or a local file through ``u2net_custom``."""
 
     kind: Literal["rembg"]
-    model: Text = Field(description="rembg's model name, such as u2net or isnet-general-use")
-    path: str | None = Field(description="ONNX file for u2net_custom; null for the others")
-    sha256: Sha256 | None = Field(description="that file's SHA-256; another file is refused")
+    model: Text = Field(
+        description="rembg's model name, such as u2net or isnet-general-use", examples=["u2net"]
+    )
+    path: str | None = Field(description="ONNX file for u2net_custom; null for the others", examples=[None])
+    sha256: Sha256 | None = Field(description="that file's SHA-256; another file is refused", examples=[None])
 
 
 class NoMatting(Config):
@@ -199,9 +212,9 @@ class Oversample(Config):
 
     kind: Literal["oversample"]
     ratio: Annotated[Number, Field(gt=0, le=1)] = Field(
-        description="each class is raised towards this fraction of the largest class"
+        description="each class is raised towards this fraction of the largest class", examples=[0.5]
     )
-    cap: Count = Field(description="no photo is seen more often than this in one epoch")
+    cap: Count = Field(description="no photo is seen more often than this in one epoch", examples=[2])
 
 
 class Undersample(Config):
@@ -209,7 +222,7 @@ class Undersample(Config):
 
     kind: Literal["undersample"]
     keep: tuple[Count, Count, Count] = Field(
-        description="photos kept a person: worn, incorrect, none (3, 1, 1)"
+        description="photos kept a person: worn, incorrect, none (3, 1, 1)", examples=[[3, 1, 1]]
     )
 
 
@@ -307,7 +320,7 @@ class Stacking(Config):
     """Logistic regression on the members' log-probabilities, fitted on out-of-fold ones."""
 
     kind: Literal["stacking"]
-    c: Positive = Field(description="inverse of the regularisation's strength")
+    c: Positive = Field(description="inverse of the regularisation's strength", examples=[1.0])
 
 
 # Far beyond what anyone would want, and near enough for every class to keep a finite probability.
@@ -318,14 +331,18 @@ class AdjustFixed(Config):
     """Divide each class's probability by its training frequency to the power ``tau``."""
 
     kind: Literal["fixed"]
-    tau: Tau = Field(description="0 changes nothing; 1 answers as if all classes were equally frequent")
+    tau: Tau = Field(
+        description="0 changes nothing; 1 answers as if all classes were equally frequent", examples=[1.0]
+    )
 
 
 class AdjustTuned(Config):
     """As ``fixed``, with the tau that gives the best out-of-fold macro-F1."""
 
     kind: Literal["tuned"]
-    taus: Annotated[tuple[Tau, ...], Field(min_length=1)] = Field(description="values tried")
+    taus: Annotated[tuple[Tau, ...], Field(min_length=1)] = Field(
+        description="values tried", examples=[[0.0, 0.5, 1.0]]
+    )
 
 
 class Combine(Config):
@@ -359,12 +376,12 @@ class Crop(Config):
 
     kind: Literal["crop"]
     keep: Annotated[Number, Field(gt=0, le=1)] = Field(
-        description="fraction of height and width that is kept"
+        description="fraction of height and width that is kept", examples=[0.9]
     )
     at: Literal["centre", "top_left", "top_right", "bottom_left", "bottom_right"] = Field(
         description="which part is kept"
     )
-    flip: bool = Field(description="mirrored too")
+    flip: bool = Field(description="mirrored too", examples=[False])
 
 
 class Scale(Config):
@@ -372,9 +389,9 @@ class Scale(Config):
 
     kind: Literal["scale"]
     factor: Annotated[Number, Field(ge=0.25, le=4)] = Field(
-        description="multiplies height and width of the network's input"
+        description="multiplies height and width of the network's input", examples=[1.2]
     )
-    flip: bool = Field(description="mirrored too")
+    flip: bool = Field(description="mirrored too", examples=[False])
 
 
 View = Annotated[Identity | Flip | Crop | Scale, Field(discriminator="kind")]

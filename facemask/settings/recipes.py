@@ -63,9 +63,10 @@ class Swap(Config):
     """Put training people before another background, drawn anew for every photo and epoch."""
 
     kind: Literal["swap"]
-    p: Fraction = Field(description="chance that a photo's background is replaced")
+    p: Fraction = Field(description="chance that a photo's background is replaced", examples=[0.5])
     fills: Annotated[tuple[Literal["colour", "blur", "photo"], ...], Field(min_length=1)] = Field(
-        description="drawn from with equal chance: a flat colour, the photo blurred, another training photo"
+        description="drawn from with equal chance: a flat colour, the photo blurred, another training photo",
+        examples=[["colour", "blur", "photo"]],
     )
 
 
@@ -73,16 +74,16 @@ class Mixup(Config):
     """Mix pairs of photos and their labels."""
 
     kind: Literal["mixup"]
-    alpha: Positive = Field(description="shares are drawn from Beta(alpha, alpha)")
-    p: Fraction = Field(description="chance that a batch is mixed")
+    alpha: Positive = Field(description="shares are drawn from Beta(alpha, alpha)", examples=[0.3])
+    p: Fraction = Field(description="chance that a batch is mixed", examples=[0.5])
 
 
 class CutMix(Config):
     """Paste a rectangle of another photo; labels are shared by area."""
 
     kind: Literal["cutmix"]
-    alpha: Positive = Field(description="the pasted area is drawn from Beta(alpha, alpha)")
-    p: Fraction = Field(description="chance that a batch is mixed")
+    alpha: Positive = Field(description="the pasted area is drawn from Beta(alpha, alpha)", examples=[1.0])
+    p: Fraction = Field(description="chance that a batch is mixed", examples=[0.5])
 
 
 class Shuffle(Config):
@@ -96,7 +97,8 @@ class Weighted(Config):
 
     kind: Literal["weighted"]
     power: Annotated[Number, Field(gt=0, le=1)] = Field(
-        description="a photo is drawn in proportion to 1 / (photos of its class) ** power; 1 makes classes equal"
+        description="a photo is drawn in proportion to 1 / (photos of its class) ** power; 1 makes classes equal",
+        examples=[1.0],
     )
 
 
@@ -117,7 +119,9 @@ class WeightsFile(Config):
     """Pretrained weights from a local ``.safetensors`` or ``.pth`` file."""
 
     kind: Literal["file"]
-    path: Text = Field(description="file with the backbone's weights")
+    path: Text = Field(
+        description="file with the backbone's weights", examples=["models/pretrained/backbone.safetensors"]
+    )
     sha256: Sha256 = Field(description="the file's SHA-256, so that the same params mean the same weights")
 
 
@@ -143,8 +147,10 @@ class Gem(Config):
     """Generalised mean over the feature map."""
 
     kind: Literal["gem"]
-    p: Positive = Field(description="exponent at the start; 1 is the mean, large is the maximum")
-    learn: bool = Field(description="whether the exponent is trained")
+    p: Positive = Field(
+        description="exponent at the start; 1 is the mean, large is the maximum", examples=[3.0]
+    )
+    learn: bool = Field(description="whether the exponent is trained", examples=[True])
 
 
 _NOT_OPTIONS: Final = ("cache_dir", "features_only", "num_classes")
@@ -154,12 +160,12 @@ class Timm(Config):
     """A timm network without its classifier."""
 
     kind: Literal["timm"]
-    name: Text = Field(description="timm model name")
+    name: Text = Field(description="timm model name", examples=["efficientnet_b3.ra2_in1k"])
     weights: Annotated[Scratch | Hub | WeightsFile, Field(discriminator="kind")] = Field(
-        description="initial weights: scratch, hub or file"
+        description="initial weights: scratch, hub or file", examples=[{"kind": "hub"}]
     )
     options: dict[str, str | int | Number | bool] = Field(
-        description="further arguments of timm.create_model"
+        description="further arguments of timm.create_model", examples=[{}]
     )
     pool: Annotated[NativePool | Gem, Field(discriminator="kind")] = Field(
         description="how a feature map becomes a vector: native or gem"
@@ -184,7 +190,8 @@ class FaceNet(Config):
 
     kind: Literal["facenet"]
     weights: Annotated[Scratch | VggFace2 | CasiaWebFace | WeightsFile, Field(discriminator="kind")] = Field(
-        description="initial weights: vggface2 or casia_webface (downloaded once), a file, or scratch"
+        description="initial weights: vggface2 or casia_webface (downloaded once), a file, or scratch",
+        examples=[{"kind": "vggface2"}],
     )
 
 
@@ -195,9 +202,12 @@ Backbone = Annotated[Timm | FaceNet, Field(discriminator="kind")]
 class Dropout(Config):
     """Dropout before the classifiers, averaged over several draws."""
 
-    p: Annotated[Number, Field(ge=0, lt=1)] = Field(description="share of features dropped in training")
+    p: Annotated[Number, Field(ge=0, lt=1)] = Field(
+        description="share of features dropped in training", examples=[0.2]
+    )
     samples: Count = Field(
-        description="draws a photo, whose losses are averaged (multi-sample dropout); 1 is usual"
+        description="draws a photo, whose losses are averaged (multi-sample dropout); 1 is usual",
+        examples=[1],
     )
 
 
@@ -211,7 +221,8 @@ class AgeSteps(Config):
     """Fine age classes, whichever way they are learnt."""
 
     edges: Annotated[tuple[Years, ...], Field(min_length=2)] = Field(
-        description="ages where a new fine class begins, rising; young_cut and age_cut are among them"
+        description="ages where a new fine class begins, rising; young_cut and age_cut are among them",
+        examples=[[20, 25, 30, 35, 40, 45, 50, 55, 60]],
     )
 
     @model_validator(mode="after")
@@ -238,9 +249,10 @@ class AgeDistribution(Config):
 
     kind: Literal["distribution"]
     ages: tuple[Years, Years] = Field(
-        description="first and last year of the distribution; young_cut and age_cut lie between"
+        description="first and last year of the distribution; young_cut and age_cut lie between",
+        examples=[[15, 70]],
     )
-    sigma: Positive = Field(description="its standard deviation, years")
+    sigma: Positive = Field(description="its standard deviation, years", examples=[3.0])
 
 
 Age = Annotated[AgeBands | AgeBins | AgeCorn | AgeDistribution, Field(discriminator="kind")]
@@ -259,9 +271,9 @@ class ArcFaceHead(Config):
 
     kind: Literal["arcface"]
     dropout: Dropout
-    scale: Positive = Field(description="multiplies the cosines (s); the paper's is 64")
+    scale: Positive = Field(description="multiplies the cosines (s); the paper's is 64", examples=[64.0])
     margin: Annotated[Number, Field(ge=0, lt=1.57)] = Field(
-        description="angle added to the true class (m), radians"
+        description="angle added to the true class (m), radians", examples=[0.5]
     )
 
 
@@ -308,31 +320,31 @@ class CrossEntropy(Config):
     """Cross-entropy with label smoothing."""
 
     kind: Literal["cross_entropy"]
-    smoothing: Annotated[Number, Field(ge=0, lt=1)] = Field(description="label smoothing")
+    smoothing: Annotated[Number, Field(ge=0, lt=1)] = Field(description="label smoothing", examples=[0.1])
 
 
 class Focal(Config):
     """Focal loss."""
 
     kind: Literal["focal"]
-    gamma: NonNegative = Field(description="0 is cross-entropy; 2 is the paper's")
+    gamma: NonNegative = Field(description="0 is cross-entropy; 2 is the paper's", examples=[2.0])
 
 
 class SoftF1(Config):
     """One minus the macro-F1 of soft counts over the batch."""
 
     kind: Literal["soft_f1"]
-    eps: Positive = Field(description="keeps the quotient finite")
+    eps: Positive = Field(description="keeps the quotient finite", examples=[1e-07])
 
 
 class SymmetricCrossEntropy(Config):
     """Cross-entropy plus its reverse, which forgives wrong labels."""
 
     kind: Literal["symmetric_cross_entropy"]
-    alpha: NonNegative = Field(description="weight of cross-entropy")
-    beta: NonNegative = Field(description="weight of the reverse")
+    alpha: NonNegative = Field(description="weight of cross-entropy", examples=[0.1])
+    beta: NonNegative = Field(description="weight of the reverse", examples=[1.0])
     log_zero: Annotated[Number, Field(lt=0)] = Field(
-        description="stands for log 0 in the reverse (A of the paper, -4)"
+        description="stands for log 0 in the reverse (A of the paper, -4)", examples=[-4.0]
     )
 
 
@@ -350,7 +362,7 @@ PlainLoss = Annotated[
 class Part(Config):
     """One loss of a blend."""
 
-    weight: Positive = Field(description="multiplies the loss")
+    weight: Positive = Field(description="multiplies the loss", examples=[0.5])
     loss: PlainLoss = Field(description="any loss but blend")
 
 
@@ -371,7 +383,9 @@ class InverseCount(Config):
     """Weight 1 / n ** power for a class with n training photos."""
 
     kind: Literal["inverse"]
-    power: Annotated[Number, Field(gt=0, le=1)] = Field(description="1 is the inverse, .5 its square root")
+    power: Annotated[Number, Field(gt=0, le=1)] = Field(
+        description="1 is the inverse, .5 its square root", examples=[0.5]
+    )
 
 
 class InverseLog(Config):
@@ -384,7 +398,9 @@ class EffectiveNumber(Config):
     """Weight (1 - beta) / (1 - beta ** n)."""
 
     kind: Literal["effective"]
-    beta: Annotated[Number, Field(ge=0, lt=1)] = Field(description="0 is no weighting; the paper's is .999")
+    beta: Annotated[Number, Field(ge=0, lt=1)] = Field(
+        description="0 is no weighting; the paper's is .999", examples=[0.999]
+    )
 
 
 ClassWeights = Annotated[Nothing | InverseCount | InverseLog | EffectiveNumber, Field(discriminator="kind")]
@@ -394,7 +410,7 @@ class AdjustLoss(Config):
     """Add ``tau * log(prior)`` to the logits in the loss, so that rare classes need a clear lead."""
 
     kind: Literal["loss"]
-    tau: Positive = Field(description="1 is the paper's")
+    tau: Positive = Field(description="1 is the paper's", examples=[1.0])
 
 
 # ------------------------------------------------------------------------------------------------- optimisation
@@ -402,17 +418,19 @@ class AdamW(Config):
     """Adam with decoupled weight decay."""
 
     kind: Literal["adamw"]
-    weight_decay: NonNegative = Field(description="decoupled weight decay")
-    betas: tuple[Fraction, Fraction] = Field(description="decay of the first and second moment")
+    weight_decay: NonNegative = Field(description="decoupled weight decay", examples=[0.05])
+    betas: tuple[Fraction, Fraction] = Field(
+        description="decay of the first and second moment", examples=[[0.9, 0.999]]
+    )
 
 
 class Sgd(Config):
     """Stochastic gradient descent with momentum."""
 
     kind: Literal["sgd"]
-    weight_decay: NonNegative = Field(description="weight decay")
-    momentum: Fraction = Field(description="momentum")
-    nesterov: bool = Field(description="Nesterov's variant of momentum")
+    weight_decay: NonNegative = Field(description="weight decay", examples=[0.0005])
+    momentum: Fraction = Field(description="momentum", examples=[0.9])
+    nesterov: bool = Field(description="Nesterov's variant of momentum", examples=[True])
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> Sgd:
@@ -425,10 +443,12 @@ class TimmOptimiser(Config):
     """Any optimiser of timm, by name."""
 
     kind: Literal["timm"]
-    name: Text = Field(description="timm optimiser name, such as lamb, adan, lion or nadamw")
-    weight_decay: NonNegative = Field(description="weight decay")
+    name: Text = Field(
+        description="timm optimiser name, such as lamb, adan, lion or nadamw", examples=["lamb"]
+    )
+    weight_decay: NonNegative = Field(description="weight decay", examples=[0.01])
     options: dict[str, str | int | Number | bool | list[Number]] = Field(
-        description="further arguments of the optimiser"
+        description="further arguments of the optimiser", examples=[{}]
     )
 
 
@@ -439,17 +459,21 @@ class ConstantRate(Config):
     """Linear warm-up, then the same rate to the end."""
 
     kind: Literal["constant"]
-    warmup_steps: Whole = Field(description="optimiser steps of linear rise")
+    warmup_steps: Whole = Field(description="optimiser steps of linear rise", examples=[100])
 
 
 class OneCycle(Config):
     """Cosine up to the learning rate and down again, once over the whole training."""
 
     kind: Literal["one_cycle"]
-    warmup: Annotated[Number, Field(gt=0, lt=1)] = Field(description="fraction of the steps spent rising")
-    start_div: Annotated[Number, Field(ge=1)] = Field(description="the first learning rate is lr / start_div")
+    warmup: Annotated[Number, Field(gt=0, lt=1)] = Field(
+        description="fraction of the steps spent rising", examples=[0.2]
+    )
+    start_div: Annotated[Number, Field(ge=1)] = Field(
+        description="the first learning rate is lr / start_div", examples=[25.0]
+    )
     final_div: Annotated[Number, Field(ge=1)] = Field(
-        description="the last one is lr / start_div / final_div"
+        description="the last one is lr / start_div / final_div", examples=[1000.0]
     )
 
 
@@ -457,39 +481,43 @@ class Cosine(Config):
     """Linear warm-up, then half a cosine down to ``min_lr``."""
 
     kind: Literal["cosine"]
-    warmup_steps: Whole = Field(description="optimiser steps of linear rise")
-    min_lr: NonNegative = Field(description="learning rate at the last step")
+    warmup_steps: Whole = Field(description="optimiser steps of linear rise", examples=[100])
+    min_lr: NonNegative = Field(description="learning rate at the last step", examples=[1e-06])
 
 
 class CosineRestarts(Config):
     """Linear warm-up, then half cosines down to ``min_lr``, each starting anew at the full rate."""
 
     kind: Literal["cosine_restarts"]
-    warmup_steps: Whole = Field(description="optimiser steps of linear rise")
-    period_epochs: Positive = Field(description="epochs of the first cosine")
+    warmup_steps: Whole = Field(description="optimiser steps of linear rise", examples=[100])
+    period_epochs: Positive = Field(description="epochs of the first cosine", examples=[5.0])
     multiply: Annotated[Number, Field(ge=1)] = Field(
-        description="each cosine is this many times as long as the one before"
+        description="each cosine is this many times as long as the one before", examples=[2.0]
     )
-    min_lr: NonNegative = Field(description="learning rate at the end of each cosine")
+    min_lr: NonNegative = Field(description="learning rate at the end of each cosine", examples=[1e-06])
 
 
 class StepDecay(Config):
     """Linear warm-up, then a factor every few epochs."""
 
     kind: Literal["step"]
-    warmup_steps: Whole = Field(description="optimiser steps of linear rise")
-    every_epochs: Positive = Field(description="epochs between two falls")
-    factor: Annotated[Number, Field(gt=0, lt=1)] = Field(description="multiplies the rate at each fall")
+    warmup_steps: Whole = Field(description="optimiser steps of linear rise", examples=[100])
+    every_epochs: Positive = Field(description="epochs between two falls", examples=[10.0])
+    factor: Annotated[Number, Field(gt=0, lt=1)] = Field(
+        description="multiplies the rate at each fall", examples=[0.5]
+    )
 
 
 class Plateau(Config):
     """Linear warm-up, then a factor whenever validation macro-F1 stops rising."""
 
     kind: Literal["plateau"]
-    warmup_steps: Whole = Field(description="optimiser steps of linear rise")
-    patience: Whole = Field(description="epochs without a better score before the rate falls")
-    factor: Annotated[Number, Field(gt=0, lt=1)] = Field(description="multiplies the rate at each fall")
-    min_lr: NonNegative = Field(description="the rate never falls below this")
+    warmup_steps: Whole = Field(description="optimiser steps of linear rise", examples=[100])
+    patience: Whole = Field(description="epochs without a better score before the rate falls", examples=[2])
+    factor: Annotated[Number, Field(gt=0, lt=1)] = Field(
+        description="multiplies the rate at each fall", examples=[0.5]
+    )
+    min_lr: NonNegative = Field(description="the rate never falls below this", examples=[1e-06])
 
 
 Schedule = Annotated[
@@ -501,35 +529,41 @@ class ClipNorm(Config):
     """Shorten the whole gradient to a norm."""
 
     kind: Literal["norm"]
-    limit: Positive = Field(description="largest Euclidean norm of all gradients together")
+    limit: Positive = Field(description="largest Euclidean norm of all gradients together", examples=[1.0])
 
 
 class ClipValue(Config):
     """Cut each gradient's numbers off."""
 
     kind: Literal["value"]
-    limit: Positive = Field(description="largest absolute value of a gradient")
+    limit: Positive = Field(description="largest absolute value of a gradient", examples=[0.5])
 
 
 class ClipAdaptive(Config):
     """Adaptive gradient clipping: each unit's gradient relative to its weights."""
 
     kind: Literal["agc"]
-    limit: Positive = Field(description="largest ratio of gradient norm to weight norm, unit by unit (.01)")
+    limit: Positive = Field(
+        description="largest ratio of gradient norm to weight norm, unit by unit (.01)", examples=[0.01]
+    )
 
 
 class Ema(Config):
     """Exponential moving average of the weights, which is validated and kept."""
 
     kind: Literal["ema"]
-    decay: Annotated[Number, Field(gt=0, lt=1)] = Field(description="decay an optimiser step")
+    decay: Annotated[Number, Field(gt=0, lt=1)] = Field(
+        description="decay an optimiser step", examples=[0.99]
+    )
 
 
 class Swa(Config):
     """Equal average of the weights at the end of each late epoch, which is validated and kept."""
 
     kind: Literal["swa"]
-    start: Fraction = Field(description="fraction of the epochs after which averaging starts")
+    start: Fraction = Field(
+        description="fraction of the epochs after which averaging starts", examples=[0.75]
+    )
 
 
 class HeadOnly(Config):
@@ -542,7 +576,7 @@ class Gradual(Config):
     """Head first; then, from the top down, one group of the backbone's layers more every few epochs."""
 
     kind: Literal["gradual"]
-    every: Count = Field(description="epochs between one group and the next")
+    every: Count = Field(description="epochs between one group and the next", examples=[2])
 
 
 # ---------------------------------------------------------------------------------------- unlabelled photos, refit
@@ -550,10 +584,11 @@ class SelfTraining(Config):
     """Train, label confident unlabelled photos with the fold's own network, train anew with them."""
 
     kind: Literal["self_training"]
-    rounds: Count = Field(description="trainings after the first")
-    threshold: Fraction = Field(description="lowest probability of a label that is taken")
+    rounds: Count = Field(description="trainings after the first", examples=[1])
+    threshold: Fraction = Field(description="lowest probability of a label that is taken", examples=[0.9])
     per_class: Count | None = Field(
-        description="at most this many photos of a class, the most confident first; null for no limit"
+        description="at most this many photos of a class, the most confident first; null for no limit",
+        examples=[None],
     )
 
 
@@ -561,19 +596,28 @@ class Uda(Config):
     """Unsupervised data augmentation: the same answer for a photo and its augmented self."""
 
     kind: Literal["uda"]
-    weight: Positive = Field(description="of the consistency loss (KL divergence) beside the labelled loss")
-    ratio: Count = Field(description="unlabelled photos a step, as a multiple of train.batch_size")
-    temperature: Positive = Field(description="below 1 sharpens the answer for the plain photo")
-    threshold: Fraction = Field(description="plain answers below this probability teach nothing")
+    weight: Positive = Field(
+        description="of the consistency loss (KL divergence) beside the labelled loss", examples=[5.0]
+    )
+    ratio: Count = Field(
+        description="unlabelled photos a step, as a multiple of train.batch_size", examples=[1]
+    )
+    temperature: Positive = Field(
+        description="below 1 sharpens the answer for the plain photo", examples=[0.5]
+    )
+    threshold: Fraction = Field(
+        description="plain answers below this probability teach nothing", examples=[0.8]
+    )
 
 
 class RefitLogistic(Config):
     """After training, replace the head by a logistic regression on the backbone's features."""
 
     kind: Literal["logistic"]
-    c: Positive = Field(description="inverse of the regularisation's strength")
+    c: Positive = Field(description="inverse of the regularisation's strength", examples=[1.0])
     smote: Count | None = Field(
-        description="neighbours for SMOTE, which makes rare classes as frequent as the largest; null for none"
+        description="neighbours for SMOTE, which makes rare classes as frequent as the largest; null for none",
+        examples=[5],
     )
 
 

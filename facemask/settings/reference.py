@@ -1,20 +1,34 @@
-"""The reference table of all params, out of their schema."""
+"""The page of all params, ``docs/params.md``, out of their schema."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from facemask.settings import schema
+from facemask.settings import command_lines, params, schema
 
 HEAD = """\
 # Params
 
 Every knob that can change a result, and `engine`, which cannot, as `params.yaml` spells it; written by `make docs`
 from `facemask/settings/params.py` and `facemask/settings/recipes.py`.
-No key has a hidden default: all that apply must stand in the file. Where a `kind` is chosen, its knobs (marked with
-it below) stand beside it, and those of other kinds must not. The values are those of the shipped file.
-On the command line: `dvc exp run -S train.lr=3e-5 -S 'train.folds=[0,1]' -S train.channels_last=false`.
+No key has a hidden default: all that apply must stand in the file, and nothing else. The values are those of the
+shipped file. Plain values on the command line:
+
+```
+python -m facemask set train.lr 3e-5 train.folds '[0, 1]'                                # writes params.yaml
+dvc exp run -S train.lr=3e-5 -S 'train.folds=[0, 1]' -S 'train.precision="16"'           # runs one experiment
+```
+
+A choice has kinds, each with knobs of its own, which stand beside `kind`. For another kind all its knobs are named:
+
+```
+python -m facemask set train.loss focal gamma=2
+dvc exp run -S '~train.loss' -S '+train.loss={kind: focal, gamma: 2}'
+```
+
+The second form of each kind stands below, with example values; files and their SHA-256 are yours to fill in. A choice
+inside another, such as `train.head.age`, is there only for the outer kinds that are named with it.
 """
 
 
@@ -47,17 +61,42 @@ def _rows() -> Iterator[Row]:
 
 
 def markdown(content: Mapping[str, Any]) -> str:
-    """The table, a heading a section; ``content`` is the parsed ``params.yaml`` whose values are shown."""
-    lines = [HEAD.rstrip("\n")]
-    section = ""
+    """The page: a heading a section and a choice; ``content`` is the parsed ``params.yaml`` whose values are shown."""
+    choices: dict[str, list[schema.Field]] = {}
+    for field in schema.walk():
+        if field.sections and "" not in field.sections:
+            name = f"{field.key}[]" if schema.is_list(field.info.annotation) else field.key
+            choices.setdefault(name, []).append(field)
+    tables: dict[str, list[Row]] = {}
     for row in rows():
-        top = row.key.split(".", 1)[0]
-        if top != section:
-            section = top
-            lines += ["", f"## {top}", "", "| key | allowed | value | what it does |", "|---|---|---|---|"]
-        key = f"`{row.key}`" + (f" ({row.kind})" if row.kind else "")
-        lines.append(f"| {key} | {row.allowed} | {_value(content, row)} | {row.description} |")
+        around = [name for name in choices if row.key.removesuffix(".kind").startswith(f"{name}.")]
+        tables.setdefault(max(around, key=len, default=row.key.split(".")[0]), []).append(row)
+    lines = HEAD.splitlines()
+    for top in params.Params.model_fields:
+        lines += ["", f"## {top}", *_knobs(content, tables[top])]
+        for name in choices:
+            if name.startswith(f"{top}."):
+                lines += ["", f"### {name}", *_kinds(choices[name]), *_knobs(content, tables.get(name, []))]
     return "\n".join(lines) + "\n"
+
+
+def _knobs(content: Mapping[str, Any], table: Iterable[Row]) -> Iterator[str]:
+    head = ["", "| key | allowed | value | what it does |", "|---|---|---|---|"]
+    for row in table:
+        yield from head
+        head = []
+        key = f"`{row.key}`" + (f" ({row.kind})" if row.kind else "")
+        yield f"| {key} | {row.allowed} | {_value(content, row)} | {row.description} |"
+
+
+def _kinds(fields: Sequence[schema.Field]) -> Iterator[str]:
+    """One row a kind of a choice; ``fields`` are those of its key, one for each kind around it."""
+    yield from ("", "| kind | what it is | as one experiment |", "|---|---|---|")
+    for kind in dict.fromkeys(kind for field in fields for kind in field.sections):
+        having = [field for field in fields if kind in field.sections]
+        only = f" ({', '.join(field.kind for field in having)})" if len(having) < len(fields) else ""
+        what = (having[0].sections[kind].__doc__ or "").splitlines()[0].replace("``", "`")
+        yield f"| {kind}{only} | {what} | `{command_lines.by_dvc(having[0].key, kind)}` |"
 
 
 def _value(content: Any, row: Row) -> str:

@@ -59,7 +59,8 @@ def test_the_page_is_in_step_with_the_schema(repository: Path, params_yaml: dict
     written = (repository / "docs" / "params.md").read_text()
     made = reference.markdown(params_yaml)
     assert columns(written, 0, 1, 3) == columns(made, 0, 1, 3), "run `make docs`"
-    assert written.split("##")[0] == made.split("##")[0], "run `make docs`"
+    for one, other in zip(written.splitlines(), made.splitlines(), strict=True):
+        assert one == other or one.startswith("| `"), "run `make docs`"
 
 
 def test_every_key_has_a_row_with_a_description() -> None:
