@@ -49,7 +49,7 @@ def fetch(names: Sequence[str], registry: Path = REGISTRY, folder: Path = FOLDER
 
 
 def _one(name: str, entry: Mapping[str, Any], folder: Path) -> Path:
-    path = folder / entry["file"]
+    path: Path = folder / entry["file"]
     if path.is_file():
         if not pooch.hashes.hash_matches(path, entry["hash"]):
             raise UserError(f"{path}: its hash is not {entry['hash']}; move the file away and fetch it anew")
