@@ -161,7 +161,7 @@ class _Cut:
         """Keys in the memo: a crop follows from the photo, its box and its size."""
         ours = memo.fingerprint(
             {"size": self.size},
-            ["facemask.pixels.boxes", "facemask.pixels.codec", "facemask.pixels.compose"],
+            ["pixels"],
             ["opencv-python-headless", "pillow", "numpy"],
         )
         return [memo.key(f"{ours} {box}", photo.sha256) for photo, box in some]

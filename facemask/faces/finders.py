@@ -87,7 +87,7 @@ class MtcnnFinder(Finder):
         """See :class:`Finder`."""
         return memo.fingerprint(
             self.cfg.model_dump(mode="json"),
-            modules=["facemask.detectors.mtcnn", "facemask.pixels.codec"],
+            rooms=["pixels", "detectors", "faces"],
             packages=["facenet-pytorch", "torch", "torchvision", "opencv-python-headless", "pillow", "numpy"],
         )
 
@@ -111,7 +111,7 @@ class YunetFinder(Finder):
         # The model is known by its hash: where its file lies changes nothing.
         return memo.fingerprint(
             self.cfg.model_dump(mode="json", exclude={"path"}),
-            modules=["facemask.detectors.yunet", "facemask.pixels.codec"],
+            rooms=["pixels", "detectors", "faces"],
             packages=["opencv-python-headless", "pillow", "numpy"],
         )
 
@@ -130,7 +130,9 @@ class FixedFinder(Finder):
 
     def fingerprint(self) -> str:
         """See :class:`Finder`."""
-        return memo.fingerprint(self.cfg.model_dump(mode="json"), ["facemask.faces.finders"], ["pillow"])
+        return memo.fingerprint(
+            self.cfg.model_dump(mode="json"), ["pixels", "detectors", "faces"], ["pillow"]
+        )
 
     def find(self, pixels: Sequence[Pixels]) -> list[Rows]:
         """See :class:`Finder`."""
@@ -148,7 +150,7 @@ class NoFinder(Finder):
 
     def fingerprint(self) -> str:
         """See :class:`Finder`."""
-        return memo.fingerprint({}, ["facemask.faces.finders"], ["pillow"])
+        return memo.fingerprint({}, ["pixels", "detectors", "faces"], ["pillow"])
 
     def find(self, pixels: Sequence[Pixels]) -> list[Rows]:
         """See :class:`Finder`."""

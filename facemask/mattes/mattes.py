@@ -64,7 +64,7 @@ class GrabCut(Matting):
         """See :class:`Matting`."""
         return memo.fingerprint(
             self.cfg.model_dump(mode="json"),
-            ["facemask.mattes.grabcut", "facemask.mattes.mattes", "facemask.pixels.codec"],
+            ["pixels", "mattes"],
             ["opencv-python-headless", "pillow", "numpy"],
         )
 
@@ -87,7 +87,7 @@ class Rembg(Matting):
 
         return memo.fingerprint(
             {"model": self.model, "providers": saliency.providers()},
-            ["facemask.mattes.saliency", "facemask.mattes.mattes", "facemask.pixels.codec"],
+            ["pixels", "mattes"],
             ["rembg", "onnxruntime", "pillow", "numpy"],
             [self.weights],
         )
@@ -103,7 +103,7 @@ class NoMatting(Matting):
 
     def fingerprint(self) -> str:
         """See :class:`Matting`."""
-        return memo.fingerprint({}, ["facemask.mattes.mattes"], ["pillow"])
+        return memo.fingerprint({}, ["pixels", "mattes"], ["pillow"])
 
     def matte(self, photo: Pixels) -> Pixels | None:
         """See :class:`Matting`."""

@@ -8,9 +8,9 @@ temporary copies share it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import importlib.metadata
-import importlib.util
 import json
 import os
 import sqlite3
@@ -23,6 +23,7 @@ import diskcache  # type: ignore[import-untyped]
 from facemask.runtime.errors import UserError
 
 LIMIT: Final = 4 * 2**30
+_HOUSE: Final = Path(__file__).parents[1]
 
 
 class _Raw(diskcache.Disk):  # type: ignore[misc]  # diskcache has no type hints
@@ -162,7 +163,7 @@ def usage() -> list[Usage]:
 
 
 def fingerprint(
-    settings: Mapping[str, Any], modules: Iterable[str], packages: Iterable[str], weights: Iterable[Path] = ()
+    settings: Mapping[str, Any], rooms: Iterable[str], packages: Iterable[str], weights: Iterable[Path] = ()
 ) -> str:
     """Hash all that a result depends on besides the photo.
 
@@ -170,8 +171,8 @@ def fingerprint(
     ----------
     settings
         Plain values.
-    modules
-        Names of our own modules that compute the result; their source is hashed, and they are not imported.
+    rooms
+        Rooms of this package that compute the result; their sources are hashed, and they are not imported.
     packages
         Installed libraries; their versions are hashed.
     weights
@@ -179,7 +180,7 @@ def fingerprint(
     """
     whole = {
         "settings": settings,
-        "modules": {module: _sha256(_source(module)) for module in modules},
+        "rooms": {room: _sources(room) for room in rooms},
         "packages": {package: importlib.metadata.version(package) for package in packages},
         "weights": [_sha256(path) for path in weights],
     }
@@ -191,11 +192,12 @@ def key(fingerprint: str, sha256: str) -> str:
     return hashlib.sha256(f"{fingerprint} {sha256}".encode()).hexdigest()
 
 
-def _source(module: str) -> Path:
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
-        raise ValueError(f"no module {module}")
-    return Path(spec.origin)
+@functools.cache
+def _sources(room: str) -> dict[str, str]:
+    found = {path.name: _sha256(path) for path in sorted((_HOUSE / room).glob("*.py"))}
+    if not found:
+        raise ValueError(f"no room {room}")
+    return found
 
 
 def _sha256(path: Path) -> str:

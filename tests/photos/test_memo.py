@@ -80,14 +80,27 @@ def test_a_damaged_memo_is_one_clear_line(tmp_path: Path) -> None:
 def test_the_fingerprint_changes_with_all_that_matters(tmp_path: Path) -> None:
     weights = tmp_path / "w"
     weights.write_bytes(b"1")
-    base = memo.fingerprint({"a": 1}, ["facemask.pixels.codec"], ["numpy"], [weights])
-    assert base == memo.fingerprint({"a": 1}, ["facemask.pixels.codec"], ["numpy"], [weights])
+    base = memo.fingerprint({"a": 1}, ["pixels"], ["numpy"], [weights])
+    assert base == memo.fingerprint({"a": 1}, ["pixels"], ["numpy"], [weights])
     others = {
-        memo.fingerprint({"a": 2}, ["facemask.pixels.codec"], ["numpy"], [weights]),
-        memo.fingerprint({"a": 1}, ["facemask.pixels.boxes"], ["numpy"], [weights]),
-        memo.fingerprint({"a": 1}, ["facemask.pixels.codec"], ["pillow"], [weights]),
+        memo.fingerprint({"a": 2}, ["pixels"], ["numpy"], [weights]),
+        memo.fingerprint({"a": 1}, ["pixels", "mattes"], ["numpy"], [weights]),
+        memo.fingerprint({"a": 1}, ["pixels"], ["pillow"], [weights]),
     }
     weights.write_bytes(b"2")
-    others.add(memo.fingerprint({"a": 1}, ["facemask.pixels.codec"], ["numpy"], [weights]))
+    others.add(memo.fingerprint({"a": 1}, ["pixels"], ["numpy"], [weights]))
     assert len(others | {base}) == 5
     assert memo.key(base, "x") != memo.key(base, "y")
+
+
+def test_an_edit_in_a_room_changes_the_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "room").mkdir()
+    monkeypatch.setattr(memo, "_HOUSE", tmp_path)
+    seen = set()
+    for name, text in (("one.py", "1"), ("one.py", "2"), ("other.py", "2"), ("README.md", "nothing")):
+        (tmp_path / "room" / name).write_text(text)
+        memo._sources.cache_clear()
+        seen.add(memo.fingerprint({}, ["room"], []))
+    assert len(seen) == 3
+    with pytest.raises(ValueError, match="no room cellar"):
+        memo.fingerprint({}, ["cellar"], [])
