@@ -306,7 +306,7 @@ def test_a_command_is_watched_with_the_processes_it_starts(tmp_path: Path) -> No
 def test_the_stages_that_grow_are_those_of_the_pipeline(tmp_path: Path) -> None:
     growth.make(tmp_path / "project")
     lines = growth.commands(tmp_path / "project")
-    assert set(growth.STAGES) == set(lines) - {"sample_data", "synthesise", "report"}
+    assert set(growth.STAGES) == set(lines) - {"check", "sample_data", "synthesise"}
     assert '--root "data/photos"' in lines["fix_labels"]
     assert "--fold 0" in lines["train"]
 

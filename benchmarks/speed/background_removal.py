@@ -61,7 +61,7 @@ def measure(effort: Effort) -> Outcome:
             effort.rounds,
         )
         overlaps = [
-            mattes.iou(_matte(cutout, photo), np.asarray(photo)[:, :, 3])
+            _iou(_matte(cutout, photo), np.asarray(photo)[:, :, 3])
             for cutout, photo in zip(ours(1), map(_opaque, to_pixels()), strict=True)
         ]
     middle = turns.medians(taken)
@@ -87,6 +87,12 @@ def measure(effort: Effort) -> Outcome:
         note=f"{cores} processes against rembg.remove of bytes to PNG bytes with one session at its default threads; "
         "a small network (4 ms a photo): with the real u2net (1 s) only the processes count",
     )
+
+
+def _iou(one: mattes.Pixels, other: mattes.Pixels) -> float:
+    """Intersection over union of two mattes (H, W) cut at 128; 1 if both are empty."""
+    either = int(((one >= 128) | (other >= 128)).sum())
+    return int(((one >= 128) & (other >= 128)).sum()) / either if either else 1.0
 
 
 def _opaque(found: object) -> Image.Image:

@@ -86,7 +86,7 @@ def write(root: Path, size: Sizes, *, workers: int | None = None) -> str:
         if not origin.is_dir():
             origin = Path(folder) / "drawn"
             cfg = params.SampleData(train_people=_DRAWN_PEOPLE, eval_people=1, seed=7)
-            contest.write(cfg, origin, Path(folder) / "truth")
+            contest.write(cfg, origin)
         people = _people(origin)
         lists = [*_labelled(root, people, size.labelled), *_answers(root, people, size.answers)]
         # Photos of one original lie in one chunk: it is decoded once.

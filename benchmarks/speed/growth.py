@@ -17,7 +17,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -127,9 +126,6 @@ def make(project: Path) -> None:
     drawn = project / "data" / "synthesise" / "train"
     drawn.mkdir(parents=True)
     (drawn / "train.csv").write_text("id,gender,race,age,path\n")
-    (project / "data" / "sample_truth").mkdir()
-    zipfile.ZipFile(project / "data" / "sample_truth" / "mattes.zip", "w").close()
-    (project / "data" / "sample_truth" / "answers.csv").write_text("ImageID,ans\n")
     _params(project, epochs=1)
     # DVCLive wants a commit.
     for command in (["init", "-q"], [*_NOBODY, "commit", "-q", "--allow-empty", "-m", "start"]):

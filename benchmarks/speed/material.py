@@ -75,7 +75,7 @@ def contest_photos(count: int) -> Iterator[Material]:
             _copy(REAL, root, people)
         else:
             cfg = params.SampleData(train_people=max(people, _FEWEST), eval_people=1, seed=7)
-            contest.write(cfg, root, work / "truth")
+            contest.write(cfg, root)
         keys = sorted(raw.scan(root).train["photo"])[:count]
         chosen = [photos.Photo(key, hashlib.sha256((root / key).read_bytes()).hexdigest()) for key in keys]
         yield Material(root, "real faces" if REAL.is_dir() else "drawn people", chosen, work)
@@ -92,13 +92,12 @@ def _copy(source: Path, root: Path, people: int) -> None:
 
 
 def stored(given: Material) -> Path:
-    """Folder with ``crops.zip`` of all photos, whole, in the size and form that face_crop gives them; made once."""
+    """Folder with ``labelled/crops.zip`` of all photos, whole, as face_crop would store them; made once."""
     folder = given.work / "face_crop"
-    if not (folder / "crops.zip").exists():
+    if not (folder / "labelled" / "crops.zip").exists():
         size = shipped().face_crop.size
-        folder.mkdir(exist_ok=True)
         archive.write(
-            folder / "crops.zip",
+            folder / "labelled" / "crops.zip",
             (
                 (f"{photo.key}.jpg", codec.encode_jpeg(compose.fit(codec.decode(path.read_bytes()), size)))
                 for photo, path in zip(given.photos, given.paths, strict=True)
@@ -110,7 +109,7 @@ def stored(given: Material) -> Path:
 def unpacked(given: Material) -> list[Path]:
     """Files of the photos in :func:`stored`."""
     folder = given.work / "unpacked"
-    with archive.Reader(stored(given) / "crops.zip") as crops:
+    with archive.Reader(stored(given) / "labelled" / "crops.zip") as crops:
         for photo in given.photos:
             path = folder / f"{photo.key}.jpg"
             if not path.exists():
@@ -121,7 +120,7 @@ def unpacked(given: Material) -> list[Path]:
 
 def rows(given: Material) -> list[reader.Row]:
     """Rows to read from :func:`stored`."""
-    return [reader.Row(photo.key, False, (0.0, 0.0, 1.0, 1.0)) for photo in given.photos]
+    return [reader.Row("labelled", photo.key, False, (0.0, 0.0, 1.0, 1.0)) for photo in given.photos]
 
 
 def shipped(**sections: Any) -> params.Params:

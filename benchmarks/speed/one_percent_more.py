@@ -8,6 +8,8 @@ import statistics
 import time
 from pathlib import Path
 
+import pandas as pd
+
 from benchmarks.speed import material
 from benchmarks.speed.material import Material
 from benchmarks.speed.outcome import Effort, Outcome
@@ -29,9 +31,9 @@ def measure(effort: Effort) -> Outcome:
         new = set(keys[:: len(keys) // more][:more])
         whole = _indexed(given)
         lists = {
-            "all": _only(whole, given.work / "all", set(keys)),
-            "before": _only(whole, given.work / "before", set(keys) - new),
-            "one": _only(whole, given.work / "one", {keys[0]}),
+            "all": _only(whole, given.work / "all.csv", set(keys)),
+            "before": _only(whole, given.work / "before.csv", set(keys) - new),
+            "one": _only(whole, given.work / "one.csv", {keys[0]}),
         }
         # Imports and the fork server are set up.
         _stage(given, lists["all"], "warm")
@@ -61,8 +63,8 @@ def measure(effort: Effort) -> Outcome:
     )
 
 
-def _indexed(given: Material) -> Path:
-    """Run fix_labels on the photos and return its folder."""
+def _indexed(given: Material) -> pd.DataFrame:
+    """Run fix_labels on the photos and return its table."""
     fixes = given.work / "fixes.csv"
     fixes.write_text("dataset,id,field,old,new,status,source,note\n")
     given.where.extra.mkdir(exist_ok=True)
@@ -74,43 +76,37 @@ def _indexed(given: Material) -> Path:
         root=given.where.main,
         extra=given.where.extra,
         synthetic=given.where.synthetic,
-        fixes=fixes,
+        label_fixes=fixes,
         out=out,
-        metrics=given.work / "metrics.json",
     )
+    return tables.read(out / tables.PHOTOS.name, tables.PHOTOS)
+
+
+def _only(whole: pd.DataFrame, out: Path, keys: set[str]) -> Path:
+    """Write the table ``whole`` with ``keys`` alone."""
+    tables.write(out, whole[whole["photo"].isin(keys)], tables.PHOTOS)
     return out
 
 
-def _only(labels: Path, out: Path, keys: set[str]) -> Path:
-    """Copy of the folder ``labels`` that lists ``keys`` alone."""
-    out.mkdir()
-    for schema in (tables.LABELS, tables.EVAL, tables.EXTRA, tables.UNLABELLED):
-        table = tables.read(labels / schema.name, schema)
-        tables.write(out / schema.name, table[table["photo"].isin(keys)], schema)
-    return out
-
-
-def _stage(given: Material, labels: Path, name: str) -> float:
+def _stage(given: Material, listed: Path, name: str) -> float:
     """Seconds of the stage with the memo ``name``."""
     os.environ["DVC_ROOT"] = str(given.work / name)
     start = time.perf_counter()
     face_crop.run(
         material.shipped().face_crop.model_copy(update={"finder": material.mtcnn()}),
         engine="local",
-        labels=labels,
+        photo_table=listed,
         root=given.where.main,
         extra=given.where.extra,
         synthetic=given.where.synthetic,
         out=given.work / "face_crop",
-        metrics=given.work / "metrics.json",
-        plot=given.work / "sheet.jpg",
     )
     return time.perf_counter() - start
 
 
-def _search(given: Material, labels: Path, name: str) -> float:
+def _search(given: Material, listed: Path, name: str) -> float:
     """Seconds of finding the faces alone, with the memo ``name``."""
-    some = photos.readable(photos.listed(labels), suffix=".jpg")
+    some = photos.by_set(tables.read(listed, tables.PHOTOS), suffix=".jpg")["labelled"]
     finder = finders.MtcnnFinder(material.mtcnn())
     start = time.perf_counter()
     kept = memo.Memo(given.work / name)
