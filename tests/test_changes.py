@@ -12,8 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
+from dvc.utils.serialize import dump_yaml
 
 pytestmark = pytest.mark.slow
 
@@ -30,15 +32,15 @@ class Halved(Config):
 
 
 class Project:
-    """The working tree under git, with params that take seconds, on a contest folder beside it."""
+    """The working tree under git, with params that take seconds, on a tiny contest folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def run(self, *command: str) -> str:
+    def run(self, *command: str, columns: int = 80) -> str:
         ended = subprocess.run(
-            command, cwd=self.folder, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            check=False,
+            command, cwd=self.folder, env=environment() | {"COLUMNS": str(columns)}, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert ended.returncode == 0, ended.stdout + ended.stderr
         return ended.stdout
@@ -82,9 +84,12 @@ def project(
         ):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(repository / name, folder / name)
-    write_contest(folder.parent / "photos", people=12, eval_people=2)
+    write_contest(folder / "data" / "mine", people=12, eval_people=2)
+    images = pd.read_csv(folder / "data" / "mine" / "eval" / "info.csv")["ImageID"]
+    known = pd.DataFrame({"ImageID": images, "ans": [number % 18 for number in range(len(images))]})
+    known.to_csv(folder / "data" / "mine" / "eval" / "answers.csv", index=False)
     content: dict[str, Any] = yaml.safe_load((repository / "params.yaml").read_text())
-    content["data"]["root"] = str(folder.parent / "photos")
+    content["data"]["root"] = "data/mine"
     content["sample_data"] |= {"train_people": 8, "eval_people": 0}
     content["fix_labels"]["dataset"] = "mine"
     content["face_crop"] |= {"finder": {"kind": "fixed", "box": [0.2, 0.1, 0.8, 0.9]}, "size": [32, 24]}
@@ -93,9 +98,10 @@ def project(
     content["train"]["image"] |= {"size": [32, 24]}
     content["train"] |= {"epochs": 1, "batch_size": 8}
     content["evaluate"]["bootstrap"] = 20
-    (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    dump_yaml(folder / "params.yaml", content)
     made = Project(folder)
     made.run("git", "init", "--quiet", "--initial-branch=main")
+    (folder / ".git" / "info" / "exclude").write_text("/data/mine\n")
     made.run("git", "add", "--all")
     made.run("git", "commit", "--quiet", "--message", "as shipped")
     assert made.repro() == ALL
@@ -104,8 +110,42 @@ def project(
     return made
 
 
+def test_a_reviewer_reads_the_scores_at_a_glance(project: Project) -> None:
+    """In 120 columns and four lines; a change in fourteen rows; an experiment in a table with the scores first."""
+    project.run("dvc", "exp", "run", "--name", "slower", "-S", "train.lr=0.001", "-S", "train.epochs=2")
+    changed = {line[3:] for line in project.run("git", "status", "--porcelain").splitlines()}
+    curves = {f"metrics/train/fold0/{name}.csv" for name in ("loss", "scores")}
+    charts = {f"metrics/evaluate/{name}.csv" for name in ("f1", "reliability")}
+    scores = {"metrics/oof.json", "metrics/eval.json"}
+    assert {"params.yaml", "dvc.lock"} < changed <= {"params.yaml", "dvc.lock"} | curves | charts | scores
+    diff = project.run("git", "diff", "--unified=0", "params.yaml").splitlines()[5:]
+    assert [line.split(":")[0] for line in diff if line[0] in "+-"] == [
+        "-  lr",
+        "+  lr",
+        "-  epochs",
+        "+  epochs",
+    ]
+    shown = project.run("dvc", "metrics", "show").splitlines()
+    assert len(shown) <= 4
+    assert max(map(len, shown)) <= 120
+    keys = {"f1", "f1_lo", "f1_hi", "mask", "gender", "age", "log_loss", "ece", "eval"}
+    assert set(shown[0].split()) == {"Path", *keys}
+    rows = project.run("dvc", "metrics", "diff").splitlines()
+    assert 2 <= len(rows) <= 15
+    assert max(map(len, rows)) <= 110
+    table = project.run("dvc", "exp", "show", "--only-changed", "--no-pager", columns=160).splitlines()
+    assert max(map(len, table)) <= 160
+    heads = table[1].split()
+    # DVC's own order; what is cut off are hashes.
+    assert heads[:2] == ["Experiment", "Created"]
+    assert set(heads[2:]) >= keys - {"eval"} | {"train.lr", "train.epochs"}
+    assert heads.index("train.lr") > max(heads.index(key) for key in keys & set(heads))
+    assert any("slower" in line and " 0.001 " in line for line in table)
+    project.back()
+
+
 def photos(project: Project) -> Path:
-    return project.folder.parent / "photos"
+    return project.folder / "data" / "mine"
 
 
 def test_one_more_eval_photo_runs_what_answers_and_nothing_that_learns(project: Project) -> None:

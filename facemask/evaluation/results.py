@@ -89,9 +89,12 @@ def summary(result: Result) -> dict[str, Any]:
 def headline(found: Mapping[str, Result]) -> dict[str, float | None]:
     """What a reviewer reads: out-of-fold scores, and the hold-out's macro-F1 where people are held out.
 
-    ``f1_low`` and ``f1_high`` are the limits of ``macro_f1``; short names keep ``dvc metrics show`` narrow.
+    ``f1`` is the 18-class macro-F1, ``f1_lo`` and ``f1_hi`` its limits; ``mask``, ``gender``, ``age`` and ``holdout``
+    are macro-F1 too. Short names keep ``dvc metrics show`` within 120 columns, and names of their own ``dvc exp show``
+    without file names in its headings.
     """
     oof = summary(found["oof"])
-    limits = {"f1_low": oof["macro_f1_low"], "f1_high": oof["macro_f1_high"]}
+    limits = {"f1": oof["macro_f1"], "f1_lo": oof["macro_f1_low"], "f1_hi": oof["macro_f1_high"]}
+    attributes = {name: oof[f"{name}_f1"] for name in classes.ATTRIBUTES}
     held = {"holdout": summary(found["holdout"])["macro_f1"]} if "holdout" in found else {}
-    return {key: oof[key] for key in (*metrics.HEADLINE, "ece")} | limits | held
+    return limits | attributes | {"log_loss": oof["log_loss"], "ece": oof["ece"]} | held

@@ -24,8 +24,6 @@ Floats = npt.NDArray[np.float64]
 
 SIZES: Final = {"class": classes.COUNT} | {name: len(values) for name, values in classes.ATTRIBUTES.items()}
 KEYS: Final = ("macro_f1", "accuracy", *(f"{name}_f1" for name in classes.ATTRIBUTES))
-# What a reviewer reads.
-HEADLINE: Final = ("macro_f1", *(f"{name}_f1" for name in classes.ATTRIBUTES), "log_loss")
 # Tables pass through files with six digits: a smaller probability is not told from none.
 SMALLEST: Final = 1e-6
 

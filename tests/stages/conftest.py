@@ -92,7 +92,7 @@ class Pipeline:
             manifest=PATHS["manifest"] / "labelled",
             combined=Path("combine"),
             out=Path("evaluate"),
-            scores=Path("metrics/scores.json"),
+            scores=Path("metrics/oof.json"),
             plots=Path("metrics/evaluate"),
         )
 
@@ -108,7 +108,7 @@ class Pipeline:
             combined=Path("combine"),
             known=Path("fix_labels/answers.csv"),
             out=Path("infer"),
-            scores=Path("metrics/answers.json"),
+            scores=Path("metrics/eval.json"),
         )
         return tables.read(Path("infer/submission.csv"), tables.SUBMISSION)
 
