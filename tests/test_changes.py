@@ -49,6 +49,10 @@ class Project:
         """The stages that really ran."""
         return set(re.findall(r"^Running stage '(.+)':$", self.run("dvc", "repro"), re.MULTILINE))
 
+    def commit(self, message: str) -> None:
+        self.run("git", "add", "--all")
+        self.run("git", "commit", "--quiet", "--allow-empty", "--message", message)
+
     def back(self) -> str:
         """Leave the experiment; the packages are there already."""
         return self.run("make", "--no-print-directory", "--old-file=venv", "back")
@@ -102,11 +106,9 @@ def project(
     made = Project(folder)
     made.run("git", "init", "--quiet", "--initial-branch=main")
     (folder / ".git" / "info" / "exclude").write_text("/data/mine\n")
-    made.run("git", "add", "--all")
-    made.run("git", "commit", "--quiet", "--message", "as shipped")
+    made.commit("as shipped")
     assert made.repro() == ALL
-    made.run("git", "add", "--all")
-    made.run("git", "commit", "--quiet", "--message", "first run")
+    made.commit("first run")
     return made
 
 
@@ -234,6 +236,7 @@ def test_params_that_cannot_work_are_refused_before_any_output_is_touched(
         kept = [path for part in ("data", "models", "metrics") for path in (project.folder / part).rglob("*")]
         return {str(path): path.read_bytes() for path in kept if path.is_file()}
 
+    project.commit("as it is")
     before = outputs()
     ended = subprocess.run(
         ["dvc", "exp", "run", "-S", override], cwd=project.folder, env=environment(), capture_output=True, text=True,
@@ -250,20 +253,14 @@ def test_params_that_cannot_work_are_refused_before_any_output_is_touched(
 
 
 def test_back_leaves_an_experiment_that_was_killed_in_mid_run(project: Project) -> None:
-    project.run("git", "add", "--all")
-    project.run("git", "commit", "--quiet", "--message", "as it is")
+    project.commit("as it is")
     kept = [path for part in ("data", "models", "metrics") for path in (project.folder / part).rglob("*")]
     before = {path: path.read_bytes() for path in kept if path.is_file()}
-    running = subprocess.Popen(
-        ["dvc", "exp", "run", "-S", "train.epochs=100000"], cwd=project.folder, env=environment(),
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-    )  # fmt: skip
-    assert running.stdout is not None
-    for line in running.stdout:
-        if line.startswith("epoch "):
-            break
-    os.killpg(running.pid, signal.SIGTERM)
-    running.wait(60)
+    command = ["dvc", "exp", "run", "-S", "train.epochs=100000"]
+    piped = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "start_new_session": True}
+    with subprocess.Popen(command, cwd=project.folder, env=environment(), **piped) as running:
+        next(line for line in running.stdout if line.startswith("epoch "))
+        os.killpg(running.pid, signal.SIGTERM)
     assert not (project.folder / "models/train/fold0").exists()
     assert "+  epochs: 100000" in project.back()
     assert project.run("git", "status", "--porcelain") == ""
