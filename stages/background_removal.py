@@ -5,7 +5,7 @@ Run as ``python -m stages.background_removal``.
 
 from __future__ import annotations
 
-import itertools
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -39,20 +39,25 @@ def run(
     table = tables.read(photo_table, tables.PHOTOS)
     some = photos.by_set(table, suffix=".png")
     matting = mattes.build(cfg.matting)
-    every = list(itertools.chain(*some.values()))
+    every = [(name, photo) for name, chosen in some.items() for photo in chosen]
     rows: dict[str, tuple[str, float]] = {}
     counts = {}
     with files.replacing(out) as folder:
-        with memo.opened("background_removal") as kept, cluster.workers(engine) as spread:
-            separated = mattes.separate(matting, every, where, kept, spread)
-            made = progress.track(separated, total=len(every), label="mattes")
-            for name, chosen in some.items():
-                with archive.writing(folder / name / "mattes.zip") as images:
-                    # The set's photos first: when they end, nothing has been taken of the next set's mattes.
-                    for photo, cutout in zip(chosen, made, strict=False):
-                        rows[photo.key] = cutout.status, cutout.coverage
-                        if cutout.status == "ok":
-                            images.add(f"{photo.key}.png", cutout.png)
+        with (
+            memo.opened("background_removal") as kept,
+            cluster.workers(engine) as spread,
+            contextlib.ExitStack() as archives,
+        ):
+            images = {
+                name: archives.enter_context(archive.writing(folder / name / "mattes.zip")) for name in some
+            }
+            made = mattes.separate(matting, [photo for _, photo in every], where, kept, spread)
+            for (name, photo), cutout in progress.track(
+                zip(every, made, strict=True), total=len(every), label="mattes"
+            ):
+                rows[photo.key] = cutout.status, cutout.coverage
+                if cutout.status == "ok":
+                    images[name].add(f"{photo.key}.png", cutout.png)
         found = [rows.get(photo, ("unreadable", 0.0)) for photo in table["photo"]]
         result = pd.DataFrame(found, columns=["status", "coverage"]).assign(photo=table["photo"])
         for name in some:

@@ -28,7 +28,7 @@ def run(
     ``out`` then holds photos.csv and answers.csv, ``out``/about counts.json and quarantine.csv.
     """
     where = Roots(root, extra, synthetic)
-    names = extra_sets.names(where)
+    names = extra_sets.names(where, cfg.dataset)
     listed = fixes.load(label_fixes)
     chosen = fixes.select(listed, cfg.dataset, cfg.trust, beside=names)
     layout = raw.scan(root)

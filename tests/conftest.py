@@ -129,6 +129,30 @@ def contest_folder(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
+def list_photos() -> Callable[..., dict[str, Path]]:
+    """Runs fix_labels on a folder in the contest's layout; see ``run``."""
+    from stages import fix_labels
+
+    def run(root: Path, *, dataset: str = "mine", trust: str = "confirmed") -> dict[str, Path]:
+        """Return where a photo stage finds the table and the photos, as it wants to be told.
+
+        Beside ``root`` lie ``extra``, ``synthetic`` and ``label_fixes.csv``: empty unless a test has filled them.
+        """
+        places = {"root": root, "extra": root.with_name("extra"), "synthetic": root.with_name("synthetic")}
+        for folder in places.values():
+            folder.mkdir(exist_ok=True)
+        listed = root.with_name("label_fixes.csv")
+        if not listed.exists():
+            listed.write_text("dataset,id,field,old,new,status,source,note\n")
+        out = root.with_name("fix_labels")
+        cfg = params.FixLabels.model_validate({"dataset": dataset, "trust": trust})
+        fix_labels.run(cfg, **places, label_fixes=listed, out=out)
+        return places | {"photo_table": out / "photos.csv"}
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def start_project() -> Callable[[str, str], None]:
     """Make the current folder a git and DVC repository with a first commit of a ``dvc.yaml`` and a ``.gitignore``."""
 

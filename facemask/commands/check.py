@@ -48,7 +48,7 @@ def _labels(cfg: params.FixLabels, root: Path, extra: Path, sample: Path, label_
     with tempfile.TemporaryDirectory() as nothing:
         # What synthesise makes is not there yet; it is no mistake of the user's.
         where = roots.Roots(root, extra, Path(nothing))
-        for name in extra_sets.names(where):
+        for name in extra_sets.names(where, cfg.dataset):
             extra_sets.read(where, name, listed, cfg.trust, set(people["person"]))
 
 

@@ -80,8 +80,13 @@ class DataSet:
         }
 
 
-def names(roots: Roots) -> list[str]:
+def names(roots: Roots, main: str) -> list[str]:
     """Name the extra data sets that hold something, sorted.
+
+    Parameters
+    ----------
+    main
+        Name of the main data set in the list of label fixes.
 
     Raises
     ------
@@ -102,9 +107,9 @@ def names(roots: Roots) -> list[str]:
             if Path(entry.name).suffix.lower() in raw.EXTENSIONS:
                 raise UserError(f"{entry.path}: a photo outside a data set; {_LAYOUT}")
             continue
-        if entry.name in (SYNTHESISED, roots.main.resolve().name):
-            other = "synthesised" if entry.name == SYNTHESISED else "main"
-            raise UserError(f"{entry.path}: has the name of the {other} data set; rename the folder")
+        if entry.name in (SYNTHESISED, main):
+            other = "synthesised one" if entry.name == SYNTHESISED else "main one (fix_labels.dataset)"
+            raise UserError(f"{entry.path}: has the name of the {other}; rename the folder")
         if not any((Path(entry.path) / part).is_dir() for part in ("train", "unlabelled")):
             raise UserError(f"{entry.path}: has neither train/ nor unlabelled/; {_LAYOUT}")
         found.append(entry.name)

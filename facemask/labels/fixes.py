@@ -38,6 +38,11 @@ COLUMNS: Final = ("dataset", "id", "field", "old", "new", "status", "source", "n
 CONTENTS: Final = {"mask": "mask1", "incorrect_mask": "incorrect_mask", "normal": "normal"}
 
 _REMEDY: Final = "`git checkout` brings the shipped list back"
+# Ids are often numbers from 1 on: a row for another data set may well find somebody.
+_ANOTHERS: Final = (
+    "correct or delete the row, or set fix_labels.dataset (an extra data set's is its folder's name) if these photos "
+    "are another's"
+)
 _AGE: Final = re.compile(r"(?P<bound>>=|<)?(?P<years>[0-9]{1,3})")
 _BOUNDS: Final = {">=": operator.ge, "<": operator.lt, None: operator.eq}
 
@@ -224,9 +229,7 @@ def _folder(fix: Fix, people: pd.DataFrame, rows: dict[tuple[str, str], int]) ->
     candidates = people[(people["person"] == fix.id) | (people.index == fix.id)]
     if candidates.empty:
         nobody = f"no person of data set {fix.dataset!r} has the id {fix.id!r}"
-        raise UserError(
-            f"{fix.where}: {nobody}; correct or delete the row, or set fix_labels.dataset if these photos are another's"
-        )
+        raise UserError(f"{fix.where}: {nobody}; {_ANOTHERS}")
     fits, has = [], []
     for folder, gender, age in zip(candidates.index, candidates["gender"], candidates["age"], strict=True):
         fitting, now = _compare(fix, str(folder), int(gender), int(age), rows)
@@ -235,7 +238,7 @@ def _folder(fix: Fix, people: pd.DataFrame, rows: dict[tuple[str, str], int]) ->
             fits.append(str(folder))
     if not fits:
         unlike = f"old {fix.field} {fix.old!r} does not match: {', '.join(has)}"
-        raise UserError(f"{fix.where}: {unlike}; correct or delete the row")
+        raise UserError(f"{fix.where}: {unlike}; {_ANOTHERS}")
     if len(fits) > 1:
         raise UserError(
             f"{fix.where}: {fix.id!r} could be {' or '.join(fits)}; write the folder's name as id"

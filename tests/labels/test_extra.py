@@ -22,8 +22,8 @@ FIRST = "000001_male_Asian_19"
 
 @pytest.fixture
 def where(tmp_path: Path) -> Roots:
-    """A main data set's name, no extra data set but a page about them, and nobody synthesised."""
-    found = Roots(tmp_path / "mine", tmp_path / "extra", tmp_path / "synthesise")
+    """A main data set whose folder bears an extra one's name, a page about extra ones, and nobody synthesised."""
+    found = Roots(tmp_path / "more", tmp_path / "extra", tmp_path / "synthesise")
     found.extra.mkdir()
     (found.extra / "README.md").write_text("How to add one.\n")
     (found.synthetic / "train").mkdir(parents=True)
@@ -44,13 +44,13 @@ def read(where: Roots, name: str = "more", *known: fixes.Fix, people: tuple[str,
 
 def refused(where: Roots, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        extra.names(where)
+        extra.names(where, "mine")
 
 
 def test_a_page_and_what_dvc_leaves_are_no_data_set(where: Roots) -> None:
     (where.extra / "more.dvc").write_text("outs: []\n")
     (where.extra / ".git").mkdir()
-    assert extra.names(where) == []
+    assert extra.names(where, "mine") == []
     everything = extra.joined([])
     assert everything.labels.empty
     assert everything.unlabelled.empty
@@ -61,10 +61,10 @@ def test_data_sets_are_named_in_order_and_the_synthesised_is_one(
 ) -> None:
     (where.extra / "walks" / "unlabelled").mkdir(parents=True)
     contest_folder("extra/more", people=1, eval_people=0, size=(8, 6))
-    assert extra.names(where) == ["more", "walks"]
+    assert extra.names(where, "mine") == ["more", "walks"]
     contest_folder("drawn", people=1, eval_people=0, size=(8, 6))
     drawn = Roots(where.main, where.extra, where.main.parent / "drawn")
-    assert extra.names(drawn) == ["more", "synthesise", "walks"]
+    assert extra.names(drawn, "mine") == ["more", "synthesise", "walks"]
     photos = read(drawn, "synthesise").labels["photo"]
     assert photos.str.startswith(f"extra/synthesise/train/images/{FIRST}/").all()
     assert all(drawn.path(photo).is_file() for photo in photos)
@@ -87,7 +87,7 @@ def test_mistakes_in_the_folder_are_told(where: Roots) -> None:
 @pytest.mark.parametrize(("name", "whose"), [("synthesise", "synthesised"), ("mine", "main")])
 def test_the_names_of_other_data_sets_are_taken(where: Roots, name: str, whose: str) -> None:
     (where.extra / name / "unlabelled").mkdir(parents=True)
-    refused(where, rf"extra/{name}: has the name of the {whose} data set; rename")
+    refused(where, rf"extra/{name}: has the name of the {whose} one.*; rename")
 
 
 def test_people_bear_the_name_of_their_data_set(where: Roots, more: Path) -> None:

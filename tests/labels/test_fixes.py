@@ -117,7 +117,7 @@ def test_a_fix_that_does_not_fit_the_data_is_refused(
         fixed(labels, tmp_path, row)
     assert str(caught.value).startswith(f"{tmp_path / 'label_fixes.csv'}: line 2: ")
     assert complaint in str(caught.value)
-    assert "correct or delete the row" in str(caught.value)
+    assert "correct or delete the row, or set fix_labels.dataset" in str(caught.value)
 
 
 @pytest.mark.parametrize("row", ["000001,swap,normal,mask3", "000001,photo,mask3,normal"])

@@ -159,15 +159,15 @@ def test_counts_add_up(
     assert totals == {"official": training.sum(), "target": training.sum(), "balanced": rows["repeats"].sum()}
 
 
-def side(name: str, photos: list[str], statuses: list[str]) -> manifest.Side:
+def findings(name: str, photos: list[str], statuses: list[str]) -> manifest.Findings:
     rows = pd.DataFrame({"photo": photos, name: statuses, f"{name}_value": np.arange(len(photos))})
-    return manifest.Side(rows, name, Path(f"{name}.csv"), f"find_{name}")
+    return manifest.Findings(rows, name, Path(f"{name}.csv"), f"find_{name}")
 
 
 def test_joining_goes_by_photo_and_keeps_rows_and_order() -> None:
     photos = pd.DataFrame({"photo": ["c", "a", "b"], "status": ["ok", "ok", "unreadable"]})
-    face = side("face", ["a", "b", "c", "more"], ["unreadable", "unreadable", "found", "found"])
-    matte = side("matte", ["c", "b", "a"], ["empty", "unreadable", "ok"])
+    face = findings("face", ["a", "b", "c", "more"], ["unreadable", "unreadable", "found", "found"])
+    matte = findings("matte", ["c", "b", "a"], ["empty", "unreadable", "ok"])
     joined = manifest.join(photos, [face, matte])
     assert joined["photo"].tolist() == ["c", "a", "b"]
     assert joined["face"].tolist() == ["found", "unreadable", "unreadable"]
@@ -180,7 +180,9 @@ def test_a_photo_that_a_stage_does_not_know_is_an_error() -> None:
     with pytest.raises(
         UserError, match=r"matte\.csv: no row for b \(and 1 more\).*run `dvc repro find_matte`"
     ):
-        manifest.join(photos, [side("face", ["a", "b", "c"], ["found"] * 3), side("matte", ["a"], ["ok"])])
+        manifest.join(
+            photos, [findings("face", ["a", "b", "c"], ["found"] * 3), findings("matte", ["a"], ["ok"])]
+        )
 
 
 def lent(population: list[tuple[int, int]], sources: list[str]) -> pd.DataFrame:

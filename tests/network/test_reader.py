@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -26,16 +27,19 @@ SIZE = (20, 15)
 
 @pytest.fixture
 def folders(tmp_path: Path) -> tuple[Path, Path]:
-    """Three crops of flat colours and two whole mattes: a half each, of photos 80 high and 60 wide."""
+    """Three crops of flat colours and two whole mattes: a half each, of photos 80 high and 60 wide.
+
+    The first two photos are of one set, the last of another.
+    """
     faces, mattes = tmp_path / "faces", tmp_path / "mattes"
-    faces.mkdir()
-    mattes.mkdir()
-    crops = {f"p{k}.jpg": codec.encode_jpeg(np.full((*CROP, 3), 60 + 60 * k, np.uint8)) for k in range(3)}
+    crops = [codec.encode_jpeg(np.full((*CROP, 3), 60 + 60 * k, np.uint8)) for k in range(3)]
     whole = np.zeros((80, 60), np.uint8)
     whole[:, 20:] = 255
     halves = {"p0.png": codec.encode_matte(whole), "p1.png": codec.encode_matte(whole[::-1, ::-1])}
-    archive.write(faces / "crops.zip", crops)
-    archive.write(mattes / "mattes.zip", halves)
+    archive.write(faces / "labelled" / "crops.zip", {"p0.jpg": crops[0], "p1.jpg": crops[1]})
+    archive.write(faces / "eval" / "crops.zip", {"p2.jpg": crops[2]})
+    archive.write(mattes / "labelled" / "mattes.zip", halves)
+    archive.write(mattes / "eval" / "mattes.zip", {})
     return faces, mattes
 
 
@@ -43,11 +47,11 @@ def image(background: str, size: tuple[int, int] = SIZE) -> recipes.Image:
     return recipes.Image(size=size, background=background, mean=(0, 0, 0), std=(1, 1, 1))
 
 
-WANTED = [Row(f"p{k}", k < 2, BOXES[k]) for k in range(3)]
+WANTED = [Row("labelled" if k < 2 else "eval", f"p{k}", k < 2, BOXES[k]) for k in range(3)]
 
 
 def whole_matte(mattes: Path, k: int) -> np.ndarray:
-    return codec.decode_matte(archive.Reader(mattes / "mattes.zip").read(f"p{k}.png"))
+    return codec.decode_matte(archive.Reader(mattes / "labelled" / "mattes.zip").read(f"p{k}.png"))
 
 
 @pytest.mark.parametrize("background", ["keep", "black"])
@@ -92,18 +96,27 @@ def test_order_and_length_do_not_depend_on_the_chunk(folders):
 
 
 def test_kept_backgrounds_need_no_mattes(folders):
-    (folders[1] / "mattes.zip").unlink()
+    (folders[1] / "labelled" / "mattes.zip").unlink()
     reader = Reader(*folders, image("keep"))
     assert len(next(reader.stream(WANTED, 8))) == 3
     with pytest.raises(UserError, match=r"mattes\.zip: no such file"):
         next(reader.stream_with_mattes(WANTED, 8))
 
 
+def test_only_the_sets_that_are_read_are_opened(folders):
+    for folder in folders:
+        shutil.rmtree(folder / "eval")
+    reader = Reader(*folders, image("black"))
+    assert len(next(reader.stream_with_mattes(WANTED[:2], 8))[0]) == 2
+    with pytest.raises(UserError, match=r"eval/crops\.zip: no such file"):
+        next(reader.stream(WANTED, 8))
+
+
 def test_a_row_without_its_photo_is_told(folders):
-    with pytest.raises(UserError, match=r"crops\.zip: the manifest's p9\.jpg is missing"):
-        next(Reader(*folders, image("keep")).stream([Row("p9", False, BOXES[0])], 8))
-    with pytest.raises(UserError, match=r"mattes\.zip: the manifest's p2\.png is missing"):
-        next(Reader(*folders, image("keep")).stream_with_mattes([Row("p2", True, BOXES[0])], 8))
+    with pytest.raises(UserError, match=r"eval/crops\.zip: the manifest's p9\.jpg is missing"):
+        next(Reader(*folders, image("keep")).stream([Row("eval", "p9", False, BOXES[0])], 8))
+    with pytest.raises(UserError, match=r"eval/mattes\.zip: the manifest's p2\.png is missing"):
+        next(Reader(*folders, image("keep")).stream_with_mattes([Row("eval", "p2", True, BOXES[0])], 8))
 
 
 @pytest.mark.parametrize(
@@ -113,9 +126,9 @@ def test_no_more_is_decoded_than_is_shown(tmp_path, size, part):
     rng = np.random.default_rng(3)
     photo = fit(rng.integers(80, 176, (3, 3, 3), dtype=np.uint8), CROP)
     data = codec.encode_jpeg(photo)
-    archive.write(tmp_path / "crops.zip", {"p0.jpg": data, "p1.jpg": data})
+    archive.write(tmp_path / "extra" / "crops.zip", {"p0.jpg": data, "p1.jpg": data})
     shown = Reader(tmp_path, tmp_path, image("keep", size))
-    both = [shown.read(Row(name, False, BOXES[0])) for name in ("p0", "p1")]
+    both = [shown.read(Row("extra", name, False, BOXES[0])) for name in ("p0", "p1")]
     assert np.array_equal(*both), "the first photo is read as all others are"
     assert np.array_equal(both[0], fit(codec.decode_jpeg(data, part), size))
     assert np.abs(both[0].astype(int) - fit(codec.decode(data), size)).mean() < 2
@@ -124,7 +137,7 @@ def test_no_more_is_decoded_than_is_shown(tmp_path, size, part):
 def test_threads_that_come_first_together_read_alike(tmp_path, monkeypatch):
     rng = np.random.default_rng(3)
     data = codec.encode_jpeg(rng.integers(0, 256, (*CROP, 3), dtype=np.uint8))
-    archive.write(tmp_path / "crops.zip", {"p0.jpg": data, "p1.jpg": data})
+    archive.write(tmp_path / "extra" / "crops.zip", {"p0.jpg": data, "p1.jpg": data})
     both, turns = threading.Barrier(2, timeout=20), itertools.count()
     real = codec.decode_jpeg
 
@@ -138,7 +151,7 @@ def test_threads_that_come_first_together_read_alike(tmp_path, monkeypatch):
     monkeypatch.setattr(codec, "decode_jpeg", slow)
     shown = Reader(tmp_path, tmp_path, image("keep"))
     with ThreadPoolExecutor(2) as pool:
-        one, other = pool.map(shown.read, [Row(name, False, BOXES[0]) for name in ("p0", "p1")])
+        one, other = pool.map(shown.read, [Row("extra", name, False, BOXES[0]) for name in ("p0", "p1")])
     assert np.array_equal(one, other)
 
 
@@ -146,6 +159,7 @@ def test_rows_come_from_the_manifest():
     table = pd.DataFrame(
         {
             "photo": ["a", "b"],
+            "set": ["extra", "eval"],
             "matte": ["ok", "none"],
             "cx0": [1, 2],
             "cy0": [3, 4],
@@ -153,4 +167,4 @@ def test_rows_come_from_the_manifest():
             "cy1": [7, 8],
         }
     )
-    assert rows(table) == [Row("a", True, (1, 3, 5, 7)), Row("b", False, (2, 4, 6, 8))]
+    assert rows(table) == [Row("extra", "a", True, (1, 3, 5, 7)), Row("eval", "b", False, (2, 4, 6, 8))]

@@ -81,3 +81,22 @@ def test_damaged_entries_are_noticed(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(data)
     with archive.Reader(tmp_path / "a.zip") as reader, pytest.raises(UserError, match="delete the file"):
         reader.read("x")
+
+
+def test_of_several_sets_only_what_is_read_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("labelled", "eval"):
+        archive.write(tmp_path / name / "a.zip", {f"{name}.jpg": name.encode()})
+    opened: list[str] = []
+    real = zipfile.ZipFile
+    monkeypatch.setattr(zipfile, "ZipFile", lambda path: opened.append(path.parent.name) or real(path))
+    with archive.Sets(tmp_path, "a.zip") as sets:
+        assert opened == []
+        for _ in range(2):
+            assert sets.of("eval").read("eval.jpg") == b"eval"
+        assert opened == ["eval"]
+        with pytest.raises(UserError, match=r"extra/a\.zip: no such file"):
+            sets.of("extra")
+        with pickle.loads(pickle.dumps(sets)) as again:
+            assert again.of("labelled").read("labelled.jpg") == b"labelled"
+            assert again.of("eval").read("eval.jpg") == b"eval"
+    assert sets.of("eval")._opened is None, "left open"

@@ -281,3 +281,49 @@ def test_the_eval_list_must_match_its_photos(
 def test_half_an_eval_folder_is_refused(root: Path, part: str) -> None:
     (root / part).rename(root.with_name("elsewhere"))
     refused(root, str(root / part), "no such", "remove eval/ if no answers are wanted")
+
+
+def answered(root: Path, *rows: tuple[int | str, str], header: str = "ImageID,ans") -> Path:
+    """Write the classes of eval photos, given by name or by their place in the list."""
+    names = raw.scan(root).eval["image_id"]
+    lines = [f"{names[photo] if isinstance(photo, int) else photo},{ans}" for photo, ans in rows]
+    path = root / "eval" / "answers.csv"
+    path.write_text("\n".join([header, *lines]) + "\n")
+    return path
+
+
+def test_known_answers_come_in_the_order_of_the_list_and_may_be_a_part(root: Path) -> None:
+    before = raw.scan(root)
+    assert before.answers.empty
+    answered(root, (5, "17"), (2, "0"), (3, "9"))
+    layout = raw.scan(root)
+    names = layout.eval["image_id"]
+    expected = {"ImageID": [names[2], names[3], names[5]], "ans": [0, 9, 17]}
+    for found in (before, layout):
+        assert found.answers.dtypes.to_dict() == {"ImageID": "str", "ans": "int64"}
+        assert found.eval.equals(before.eval)
+        assert found.notes.empty
+    assert layout.answers.to_dict("list") == expected
+
+
+@pytest.mark.parametrize(
+    ("rows", "complaint"),
+    [
+        ([(1, "3"), ("x.jpg", "0")], "ImageID 'x.jpg' is not in eval/info.csv; delete the row"),
+        ([(1, "3"), (2, "3"), (1, "3")], "occurs twice; delete one row"),
+        *(
+            ([(0, ans)], f"ans {ans!r} is no class; wanted is ImageID,ans with ans 0 to 17")
+            for ans in ("18", "-1", "", "one", "1.0", " 1", "²")
+        ),
+        ([(0, "1,2")], "3 fields, but the header has 2; wanted is ImageID,ans"),
+    ],
+)
+def test_answers_that_cannot_be_meant_are_refused(
+    root: Path, rows: list[tuple[int | str, str]], complaint: str
+) -> None:
+    path = answered(root, *rows)
+    refused(root, f"{path}: line {len(rows) + 1}: ", complaint)
+
+
+def test_answers_without_their_column_are_refused(root: Path) -> None:
+    refused(root, f"{answered(root, (0, '1'), header='ImageID,class')}: column 'ans' is missing", "wanted is")

@@ -73,11 +73,9 @@ def test_unknown_floats_are_empty_fields_and_nan_again(tmp_path: Path) -> None:
 
 
 def test_a_byte_order_mark_crlf_and_blank_lines_are_tolerated(tmp_path: Path) -> None:
-    path = tmp_path / "eval.csv"
-    path.write_bytes(b"\xef\xbb\xbfphoto,image_id,sha256,status\r\n\r\na,0012,ff,ok\r\n\r\n")
-    assert tables.read(path, tables.EVAL).to_dict("records") == [
-        {"photo": "a", "image_id": "0012", "sha256": "ff", "status": "ok"}
-    ]
+    path = tmp_path / "answers.csv"
+    path.write_bytes(b"\xef\xbb\xbfImageID,ans\r\n\r\n0012,7\r\n\r\n")
+    assert tables.read(path, tables.ANSWERS).to_dict("records") == [{"ImageID": "0012", "ans": 7}]
 
 
 def test_a_missing_file_names_the_stage_that_writes_it(tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
-import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -13,7 +11,6 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency
 
-from facemask.runtime.errors import UserError
 from facemask.sample import contest, mask, roster
 from facemask.settings import params
 
@@ -39,17 +36,17 @@ def _files(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the sample (``data``) and what is true of it (``truth``)."""
-    folder = tmp_path_factory.mktemp("sample")
-    contest.write(_config(), folder / "data", folder / "truth")
+    """The sample's folder."""
+    folder = tmp_path_factory.mktemp("sample") / "data"
+    contest.write(_config(), folder)
     return folder
 
 
 def test_train_layout(sample: Path) -> None:
-    rows = _rows(sample / "data" / "train" / "train.csv")
+    rows = _rows(sample / "train" / "train.csv")
     assert list(rows[0]) == ["id", "gender", "race", "age", "path"]
     assert len(rows) == TRAIN
-    images = sample / "data" / "train" / "images"
+    images = sample / "train" / "images"
     assert {row["path"] for row in rows} == {folder.name for folder in images.iterdir()}
     for row in rows:
         assert row["path"] == f"{row['id']}_{row['gender']}_{row['race']}_{row['age']}"
@@ -63,12 +60,12 @@ def test_train_layout(sample: Path) -> None:
 
 
 def test_eval_layout_and_answers(sample: Path) -> None:
-    info = _rows(sample / "data" / "eval" / "info.csv")
-    answers = _rows(sample / "truth" / "answers.csv")
+    info = _rows(sample / "eval" / "info.csv")
+    answers = _rows(sample / "eval" / "answers.csv")
     assert list(info[0]) == list(answers[0]) == ["ImageID", "ans"]
     assert {row["ans"] for row in info} == {"0"}
     assert [row["ImageID"] for row in info] == [row["ImageID"] for row in answers]
-    names = [path.name for path in (sample / "data" / "eval" / "images").iterdir()]
+    names = [path.name for path in (sample / "eval" / "images").iterdir()]
     assert sorted(names) == sorted(row["ImageID"] for row in info)
     assert len(names) == 7 * EVAL
     assert all(len(name) == 44 and name.endswith(".jpg") for name in names)
@@ -77,8 +74,8 @@ def test_eval_layout_and_answers(sample: Path) -> None:
 
 
 def test_answers_are_the_drawn_classes(sample: Path) -> None:
-    answers = {row["ImageID"]: int(row["ans"]) for row in _rows(sample / "truth" / "answers.csv")}
-    stored = {(sample / "data" / "eval" / "images" / name).read_bytes(): name for name in answers}
+    answers = {row["ImageID"]: int(row["ans"]) for row in _rows(sample / "eval" / "answers.csv")}
+    stored = {(sample / "eval" / "images" / name).read_bytes(): name for name in answers}
     person = roster.evaluation(EVAL, 0)[1]
     band = 0 if person.age < 30 else 1 if person.age < 60 else 2
     for shot in contest.shoot(contest.Job(0, 1, 1, person)):
@@ -87,31 +84,25 @@ def test_answers_are_the_drawn_classes(sample: Path) -> None:
 
 
 def test_every_photo_has_its_matte(sample: Path) -> None:
-    photos = [
-        p for p in (sample / "data").rglob("*") if p.suffix in {".jpg", ".jpeg", ".png"} and p.name[0] != "."
-    ]
-    with zipfile.ZipFile(sample / "truth" / "mattes.zip") as archive:
-        names = archive.namelist()
-        assert names == sorted(names)
-        assert all(
-            i.compress_type == zipfile.ZIP_STORED and i.date_time[0] == 1980 for i in archive.infolist()
-        )
-        assert set(names) == {hashlib.sha256(photo.read_bytes()).hexdigest() + ".png" for photo in photos}
-        assert len(names) == 7 * (TRAIN + EVAL)
-        for name in names:
-            matte = cv2.imdecode(np.frombuffer(archive.read(name), np.uint8), cv2.IMREAD_UNCHANGED)
-            assert matte.shape == (512, 384)
-            assert matte.dtype == np.uint8
-            assert matte[200:260, 160:224].min() == 255  # the face
-            assert max(matte[:20, :20].max(), matte[:20, -20:].max()) == 0  # above the shoulders
-            assert ((matte > 0) & (matte < 255)).any()  # soft edges
+    stored = {path.read_bytes() for path in sample.rglob("*") if path.suffix in {".jpg", ".jpeg", ".png"}}
+    # The first training person and the last evaluation person.
+    people = contest.jobs(_config())
+    assert len(people) == TRAIN + EVAL
+    for shot in (shot for job in (people[0], people[-1]) for shot in contest.shoot(job)):
+        assert shot.photo in stored
+        matte = cv2.imdecode(np.frombuffer(shot.matte, np.uint8), cv2.IMREAD_UNCHANGED)
+        assert matte.shape == (512, 384)
+        assert matte.dtype == np.uint8
+        assert matte[200:260, 160:224].min() == 255  # the face
+        assert max(matte[:20, :20].max(), matte[:20, -20:].max()) == 0  # above the shoulders
+        assert ((matte > 0) & (matte < 255)).any()  # soft edges
 
 
 def test_swapped_files_are_swapped(sample: Path) -> None:
     people = roster.train(TRAIN, 0)
     index, person = next((k, p) for k, p in enumerate(people) if p.swapped)
     shots = {shot.kind: shot.photo for shot in contest.shoot(contest.Job(0, 0, index, person))}
-    folder = sample / "data" / "train" / "images" / person.folder
+    folder = sample / "train" / "images" / person.folder
     stored = {path.stem: path.read_bytes() for path in folder.iterdir() if not path.name.startswith("._")}
     assert stored["normal"] == shots["incorrect_mask"]
     assert stored["incorrect_mask"] == shots["normal"]
@@ -123,9 +114,9 @@ def test_a_second_write_replaces_the_first_by_the_same_bytes(sample: Path, tmp_p
     stale = tmp_path / "data" / "stale.txt"
     stale.parent.mkdir()
     stale.write_text("old")
-    contest.write(_config(), tmp_path / "data", tmp_path / "truth")
-    assert _files(tmp_path) == _files(sample)
-    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+    contest.write(_config(), tmp_path / "data")
+    assert _files(tmp_path / "data") == _files(sample)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
 def test_processes_and_company_change_nothing_but_the_seed_does() -> None:
@@ -190,15 +181,8 @@ def test_without_evaluation_people_there_is_no_eval_folder(
             for kind in contest.KINDS
         ],
     )
-    contest.write(_config(evaluation=0), tmp_path / "data", tmp_path / "truth")
-    assert not (tmp_path / "data" / "eval").exists()
-    assert (tmp_path / "truth" / "answers.csv").read_text() == "ImageID,ans\n"
-
-
-def test_overlapping_folders_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="overlap"):
-        contest.write(_config(), tmp_path / "data", tmp_path / "data" / "truth")
-    assert not list(tmp_path.iterdir())
+    contest.write(_config(evaluation=0), tmp_path / "data")
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["train"]
 
 
 @pytest.mark.slow
@@ -210,7 +194,7 @@ def test_mtcnn_finds_the_faces(sample: Path) -> None:
     torch.manual_seed(0)
     finder = MTCNN()
     found: dict[str, list[bool]] = {}
-    for folder in (sample / "data" / "train" / "images").iterdir():
+    for folder in (sample / "train" / "images").iterdir():
         for path in sorted(folder.iterdir()):
             if path.name.startswith("._"):
                 continue
