@@ -28,7 +28,9 @@ def config(**changes: object) -> params.FaceCrop:
 
 
 def listed(*rows: tuple[str, str]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["photo", "person"]).assign(kind="normal", status="ok", sha256="")
+    """Photos and their people; those of nobody are eval photos."""
+    table = pd.DataFrame(rows, columns=["photo", "person"]).assign(kind="normal", status="ok", sha256="")
+    return table.assign(set=np.where(table["person"] == "", "eval", "labelled"))
 
 
 def sight(*rows: np.ndarray, size: tuple[int, int] = (512, 384), score: float = 0.9) -> Sight:
@@ -74,9 +76,9 @@ def test_fallbacks_in_order() -> None:
     result = place(config(), table, seen)
     assert result["status"].tolist() == ["found", "found", "person", "median", "found", "median"]
     assert np.allclose(corners(result.loc["a3"]), BOX + 10)
-    assert np.allclose(corners(result.loc["b1"]), BOX + 20)
+    assert np.allclose(corners(result.loc["b1"]), BOX + 10)
     # A photo of half the size gets half the box.
-    assert np.allclose(corners(result.loc["e2"]), (BOX + 20) / 2)
+    assert np.allclose(corners(result.loc["e2"]), (BOX + 60) / 2)
     assert result.loc["a3", "faces"] == 0
     assert np.isnan(result.loc["a3", "score"])
     median_only = place(config(fallback=("median",)), table, seen)
@@ -85,6 +87,21 @@ def test_fallbacks_in_order() -> None:
     assert none.loc["a3", "status"] == "frame"
     assert np.array_equal(corners(none.loc["a3"]), [0, 0, 384, 512])
     assert corners(none.loc["a3"], "c") == pytest.approx(boxes.inscribed((512, 384), (64, 48)))
+
+
+def test_no_box_is_borrowed_from_another_set() -> None:
+    table = listed(("a1", "a"), ("b1", "b"), ("e1", ""), ("e2", ""), ("x1", "x"), ("x2", "x"), ("y1", "y"))
+    table.loc[4:, "set"] = "extra"
+    seen = {"a1": sight(BOX), "b1": sight(), "e1": sight(), "e2": sight(BOX + 8), "x1": sight(BOX + 40)}
+    seen |= {"x2": sight(), "y1": sight()}
+    whole = place(config(), table, seen)
+    assert whole["status"].tolist() == ["found", "median", "median", "found", "found", "person", "median"]
+    for name, rows in table.groupby("set"):
+        assert place(config(), rows, seen).equals(whole.loc[rows["photo"]]), name
+    # Without faces of its own a set borrows nothing.
+    lost = place(config(), table, seen | {"e2": sight()})
+    assert lost.loc[["e1", "e2"], "status"].tolist() == ["frame", "frame"]
+    assert lost.drop(index=["e1", "e2"]).equals(whole.drop(index=["e1", "e2"]))
 
 
 def test_eval_photos_are_nobodys_other_photos() -> None:
@@ -132,6 +149,16 @@ def test_report_counts_by_kind() -> None:
     assert report["status"] == {"found": 2, "person": 1, "median": 0, "fixed": 0, "frame": 0, "unreadable": 1}
     assert report["several_faces"] == 1
     assert "finders" not in report
+    nothing = faces.report(faces.place(cfg, tried, table[:0], {}), table[:0], tried, seen)
+    assert (nothing["photos"], nothing["found"]) == (0, {})
+
+
+def test_report_of_photos_whose_kind_is_unknown_has_one_rate() -> None:
+    table = listed(("e1", ""), ("e2", "")).assign(kind="")
+    cfg = config()
+    tried = finders.in_order(cfg.finder)
+    seen = {"e1": sight(BOX), "e2": sight()}
+    assert faces.report(faces.place(cfg, tried, table, seen), table, tried, seen)["found"] == {"all": 0.5}
 
 
 def test_report_tells_each_finders_part() -> None:
