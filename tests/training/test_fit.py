@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from dvc.repo import Repo
@@ -64,8 +65,8 @@ def name(changes: dict) -> str:
     )
 
 
-def fit(*arguments: object, **options: object) -> Fitted:
-    fitted = fit_or_none(*arguments, **options)
+def fit(*arguments: object, where: Path, **options: object) -> Fitted:
+    fitted = fit_or_none(*arguments, **options, curves=where / "curves", live=where / "live")
     assert fitted is not None
     return fitted
 
@@ -97,7 +98,7 @@ def test_a_fold_learns_what_can_be_learnt(repo, toy_yaml, average):
     """And the weights that are kept are those that were scored, averaged ones too."""
     cfg = recipe(toy_yaml, epochs=8, lr=0.01, average=average)
     val = side(16, 1)
-    fitted = fit(cfg, side(64, 0), val, seed=0, live=repo / "live")
+    fitted = fit(cfg, side(64, 0), val, seed=0, where=repo)
     assert fitted.macro_f1 > 0.9
     table = predict([fitted.model], [val.pixels], PLAIN, "probabilities")
     assert metrics.score(table, val.labels)["macro_f1"] == pytest.approx(fitted.macro_f1, abs=1e-6)
@@ -106,7 +107,7 @@ def test_a_fold_learns_what_can_be_learnt(repo, toy_yaml, average):
 def test_a_training_that_diverges_is_told(repo, toy_yaml):
     cfg = recipe(toy_yaml, epochs=2, lr=1e30)
     with pytest.raises(UserError, match=r"the training diverged.*lower train\.lr"):
-        fit(cfg, side(32, 0), side(16, 1), seed=0, live=repo / "live")
+        fit(cfg, side(32, 0), side(16, 1), seed=0, where=repo)
 
 
 def test_an_epoch_without_finite_answers_never_wins(repo, toy_yaml, monkeypatch):
@@ -122,7 +123,7 @@ def test_an_epoch_without_finite_answers_never_wins(repo, toy_yaml, monkeypatch)
     monkeypatch.setattr(Task, "validation_step", broken)
     first = np.zeros(16, np.int64)
     val = replace(side(16, 1), labels=first, targets=first)
-    fitted = fit(recipe(toy_yaml, epochs=3, lr=1e-6), side(32, 0), val, seed=0, live=repo / "live")
+    fitted = fit(recipe(toy_yaml, epochs=3, lr=1e-6), side(32, 0), val, seed=0, where=repo)
     assert fitted.macro_f1 < 0.9
     assert fitted.epoch == 0
     assert np.isfinite(predict([fitted.model], [val.pixels], PLAIN, "probabilities")).all()
@@ -158,7 +159,7 @@ def test_batches_of_one_step_are_mixed_each_in_its_way(repo, toy_yaml):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mixing.Mixup, "__call__", spy)
-        fit(cfg, side(32, 0), side(8, 1), seed=0, live=repo / "live")
+        fit(cfg, side(32, 0), side(8, 1), seed=0, where=repo)
     assert steps == list(range(8))
 
 
@@ -178,7 +179,7 @@ def test_frequencies_are_those_of_what_the_sampler_draws(toy_yaml):
 def test_frozen_layers_keep_their_batch_statistics(repo, toy_yaml, freeze):
     cfg = recipe(toy_yaml, epochs=2, freeze=freeze)
     before = Classifier(cfg).backbones.state_dict()
-    after = fit(cfg, side(16, 0), side(8, 1), seed=1, live=repo / "live").model.backbones.state_dict()
+    after = fit(cfg, side(16, 0), side(8, 1), seed=1, where=repo).model.backbones.state_dict()
     means = [name for name in before if name.endswith("running_mean")]
     assert means
     assert all(not after[name].any() and not before[name].any() for name in means)
@@ -191,23 +192,68 @@ def test_fine_ages_are_folded_back_to_the_bands_of_the_training_side(repo, toy_y
     changes |= {"young_cut": 25, "age_cut": 58}
     if self_training:
         changes["unlabelled"] = {
-            "kind": "self_training", "source": "eval", "rounds": 1, "threshold": 0.0, "per_class": None
+            "kind": "self_training", "rounds": 1, "threshold": 0.0, "per_class": None
         }  # fmt: skip
     train = replace(side(16, 0), cuts=Cuts(25, 58))
     cfg = recipe(toy_yaml, **changes)
-    fitted = fit(cfg, train, side(8, 1), seed=1, live=repo / "live", unlabelled=side(4, 2).pixels)
+    fitted = fit(cfg, train, side(8, 1), seed=1, where=repo, unlabelled=side(4, 2).pixels)
     bands = fitted.model.head.age.log_bands(torch.eye(4) * 50).argmax(1)
     assert bands.tolist() == [0, 1, 1, 2]
 
 
-def test_the_epoch_kept_is_the_best_of_those_logged(repo, toy_yaml):
+def curves(repo: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    return pd.read_csv(repo / "curves/loss.csv"), pd.read_csv(repo / "curves/scores.csv")
+
+
+def test_the_epoch_kept_is_the_best_of_those_on_the_curves(repo, toy_yaml):
     cfg = recipe(toy_yaml, epochs=6, lr=0.02, schedule={"kind": "cosine", "warmup_steps": 0, "min_lr": 0.02})
-    fitted = fit(cfg, side(32, 0), side(16, 1), seed=3, live=repo / "live")
-    lines = (repo / "live/plots/metrics/val/macro_f1.tsv").read_text().splitlines()[1:]
-    logged = [float(line.split("\t")[1]) for line in lines]
-    assert len(logged) == 6
-    assert fitted.macro_f1 == pytest.approx(max(logged), abs=1e-6)
-    assert fitted.epoch == int(np.argmax(logged))
+    fitted = fit(cfg, side(32, 0), side(16, 1), seed=3, where=repo)
+    losses, scores = curves(repo)
+    assert list(scores.columns) == ["epoch", "macro_f1", "accuracy", "lr"]
+    assert scores["epoch"].tolist() == list(range(1, 7))
+    assert fitted.macro_f1 == pytest.approx(scores["macro_f1"].max(), abs=1e-6)
+    # The curves count from one, networks from nought.
+    assert fitted.epoch + 1 == scores["epoch"][scores["macro_f1"].argmax()] > 1
+    assert (scores["lr"] == 0.02).all()
+    assert list(losses.columns) == ["epoch", "curve", "loss"]
+    expected = [(epoch, curve) for epoch in range(1, 7) for curve in ("training", "validation")]
+    assert list(zip(losses["epoch"], losses["curve"], strict=True)) == expected
+
+
+def test_the_curves_tell_what_dvclive_tells_while_it_trains(repo, toy_yaml):
+    fit(recipe(toy_yaml, epochs=3), side(16, 0), side(8, 1), seed=0, where=repo)
+    losses, scores = curves(repo)
+    tables = {
+        "train/loss": losses["loss"][losses["curve"] == "training"],
+        "val/loss": losses["loss"][losses["curve"] == "validation"],
+        "val/macro_f1": scores["macro_f1"],
+        "val/accuracy": scores["accuracy"],
+        "train/lr": scores["lr"],
+    }
+    for name, found in tables.items():
+        live = pd.read_csv(repo / f"live/plots/metrics/{name}.tsv", sep="\t").iloc[:, 1]
+        np.testing.assert_allclose(found, live, rtol=1e-5, err_msg=name)
+
+
+def test_an_older_training_s_curves_are_gone(repo, toy_yaml):
+    for epochs in (3, 1):
+        fit(recipe(toy_yaml, epochs=epochs), side(16, 0), side(8, 1), seed=0, where=repo)
+    losses, scores = curves(repo)
+    assert (len(losses), len(scores)) == (2, 1)
+
+
+def test_a_training_that_breaks_off_leaves_the_curves_as_they_were(repo, toy_yaml, monkeypatch):
+    fit(recipe(toy_yaml), side(16, 0), side(8, 1), seed=0, where=repo)
+    before = {path.name: path.read_bytes() for path in (repo / "curves").iterdir()}
+    assert set(before) == {"loss.csv", "scores.csv"}
+
+    def broken(task: Task, batch: object, index: int) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(Task, "validation_step", broken)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        fit(recipe(toy_yaml, lr=0.1), side(16, 0), side(8, 1), seed=0, where=repo)
+    assert before == {path.name: path.read_bytes() for path in (repo / "curves").iterdir()}
 
 
 @pytest.fixture
@@ -250,9 +296,9 @@ def test_a_plateau_goes_by_the_score_that_is_logged(repo, toy_yaml, stepped, mon
 def test_the_same_seed_gives_the_same_weights(repo, toy_yaml, changes):
     cfg = recipe(toy_yaml, epochs=2, **changes)
     first, again = (
-        fit(cfg, side(24, 0), side(8, 1), seed=1, live=repo / "live").model.state_dict() for _ in range(2)
+        fit(cfg, side(24, 0), side(8, 1), seed=1, where=repo).model.state_dict() for _ in range(2)
     )
-    other = fit(cfg, side(24, 0), side(8, 1), seed=2, live=repo / "live").model.state_dict()
+    other = fit(cfg, side(24, 0), side(8, 1), seed=2, where=repo).model.state_dict()
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
@@ -338,7 +384,7 @@ def test_every_knob_of_the_recipe_reaches_the_weights(repo, toy_yaml, usual, cha
 
     def weights(**changes: object) -> dict[str, torch.Tensor]:
         cfg = recipe(copy.deepcopy(toy_yaml), **changes)
-        return fit(cfg, train, side(8, 1), seed=1, live=repo / "live").model.state_dict()
+        return fit(cfg, train, side(8, 1), seed=1, where=repo).model.state_dict()
 
     length = {key: changes[key] for key in ("epochs", "lr") if key in changes}
     if str(length) not in usual:
@@ -349,9 +395,10 @@ def test_every_knob_of_the_recipe_reaches_the_weights(repo, toy_yaml, usual, cha
 
 def test_patience_ends_a_training_that_stopped_improving(repo, toy_yaml):
     cfg = recipe(toy_yaml, epochs=12, lr=1e-12, patience=2)
-    fit(cfg, side(16, 0), side(8, 1), seed=1, live=repo / "live")
-    lines = (repo / "live/plots/metrics/val/macro_f1.tsv").read_text().splitlines()[1:]
-    assert len(lines) <= 4
+    fit(cfg, side(16, 0), side(8, 1), seed=1, where=repo)
+    losses, scores = curves(repo)
+    assert len(scores) <= 4
+    assert len(losses) == 2 * len(scores)
 
 
 def test_validation_uses_official_labels_and_training_the_trainers(repo, toy_yaml):
@@ -359,7 +406,7 @@ def test_validation_uses_official_labels_and_training_the_trainers(repo, toy_yam
     train, val = side(64, 0), side(16, 1)
     shifted = replace(train, targets=(train.labels + 1) % 18)
     odd = replace(val, targets=(val.labels + 1) % 18)
-    fitted = fit(recipe(toy_yaml, epochs=8, lr=0.01), shifted, odd, seed=0, live=repo / "live")
+    fitted = fit(recipe(toy_yaml, epochs=8, lr=0.01), shifted, odd, seed=0, where=repo)
     table = predict([fitted.model], [val.pixels], PLAIN, "probabilities")
     assert (
         metrics.score(table, (val.labels + 1) % 18)["macro_f1"] > metrics.score(table, val.labels)["macro_f1"]
@@ -383,7 +430,7 @@ def test_rows_with_no_repeats_never_reach_the_trainer(repo, toy_yaml, monkeypatc
         replace(train, repeats=repeats),
         side(8, 1),
         seed=1,
-        live=repo / "live",
+        where=repo,
     )
     assert 5 not in counted
     assert counted.count(10) == 3 * counted.count(0)
@@ -393,11 +440,11 @@ def test_an_empty_side_is_told(repo, toy_yaml):
     empty = side(8, 0)
     empty = replace(empty, repeats=np.zeros(8, np.int64))
     with pytest.raises(UserError, match="training side"):
-        fit(recipe(toy_yaml), empty, side(8, 1), seed=0, live=repo / "live")
+        fit(recipe(toy_yaml), empty, side(8, 1), seed=0, where=repo)
 
 
 def test_live_metrics_are_strict_json(repo, toy_yaml):
-    fit(recipe(toy_yaml), side(16, 0), side(8, 1), seed=0, live=repo / "live")
+    fit(recipe(toy_yaml), side(16, 0), side(8, 1), seed=0, where=repo)
     content = json.loads((repo / "live/metrics.json").read_text())
     assert 0 <= content["val"]["macro_f1"] <= 1
     assert content["train"]["loss"] > 0
@@ -407,8 +454,8 @@ def unlabelled(photos: int, seed: int) -> np.ndarray:
     return side(photos, seed).pixels
 
 
-SELF_TRAINING = {"kind": "self_training", "source": "eval", "rounds": 2, "threshold": 0.0, "per_class": None}
-UDA = {"kind": "uda", "source": "folder", "weight": 5.0, "ratio": 2, "temperature": 0.5, "threshold": 0.0}
+SELF_TRAINING = {"kind": "self_training", "rounds": 2, "threshold": 0.0, "per_class": None}
+UDA = {"kind": "uda", "weight": 5.0, "ratio": 2, "temperature": 0.5, "threshold": 0.0}
 
 
 def test_pseudo_labelled_photos_train_the_next_round(repo, toy_yaml, monkeypatch):
@@ -421,8 +468,12 @@ def test_pseudo_labelled_photos_train_the_next_round(repo, toy_yaml, monkeypatch
 
     monkeypatch.setattr(Task, "__init__", spy)
     cfg = recipe(toy_yaml, unlabelled=SELF_TRAINING)
-    fit(cfg, side(16, 0), side(8, 1), seed=0, live=repo / "live", unlabelled=unlabelled(12, 2))
+    fitted = fit(cfg, side(16, 0), side(8, 1), seed=0, where=repo, unlabelled=unlabelled(12, 2))
     assert sizes == [16, 28, 28]
+    # The curves are those of the last round, whose network is kept.
+    losses, scores = curves(repo)
+    assert (len(losses), len(scores)) == (2, 1)
+    assert scores["macro_f1"][0] == pytest.approx(fitted.macro_f1, abs=1e-6)
 
 
 def test_no_confident_photo_leaves_the_teacher(repo, toy_yaml):
@@ -432,9 +483,9 @@ def test_no_confident_photo_leaves_the_teacher(repo, toy_yaml):
         side(16, 0),
         side(8, 1),
         seed=0,
-        live=repo / "live",
+        where=repo,
     )
-    both = fit(cfg, side(16, 0), side(8, 1), seed=0, live=repo / "live", unlabelled=unlabelled(12, 2))
+    both = fit(cfg, side(16, 0), side(8, 1), seed=0, where=repo, unlabelled=unlabelled(12, 2))
     before, after = alone.model.state_dict(), both.model.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
 
@@ -446,16 +497,18 @@ def test_consistency_moves_the_weights_where_answers_are_confident(repo, toy_yam
     toy_yaml["train"]["augment"] = [{"name": "GridDropout", "p": 1.0}]
     # Dropout would draw other numbers once there are more photos.
     toy_yaml["train"]["head"]["dropout"]["p"] = 0.0
-    off = fit(recipe(toy_yaml), *sides, seed=0, live=repo / "live").model
+    off = fit(recipe(toy_yaml), *sides, seed=0, where=repo).model
     cfg = recipe(toy_yaml, unlabelled=UDA | {"threshold": threshold})
-    on = fit(cfg, *sides, seed=0, live=repo / "live", unlabelled=unlabelled(12, 2)).model
+    on = fit(cfg, *sides, seed=0, where=repo, unlabelled=unlabelled(12, 2)).model
     pairs = zip(off.parameters(), on.parameters(), strict=True)
     assert all(torch.allclose(a, b, atol=1e-7) for a, b in pairs) == (threshold == 1.0)
 
 
 def test_unlabelled_photos_that_are_not_there_are_told(repo, toy_yaml):
-    with pytest.raises(UserError, match=r"unlabelled\.source is eval"):
-        fit(recipe(toy_yaml, unlabelled=SELF_TRAINING), side(16, 0), side(8, 1), seed=0, live=repo / "live")
+    for pool in ("eval", "unlabelled"):
+        cfg = recipe(copy.deepcopy(toy_yaml), unlabelled=SELF_TRAINING, pool=pool)
+        with pytest.raises(UserError, match=rf"train\.pool is {pool}, but there are no such photos"):
+            fit(cfg, side(16, 0), side(8, 1), seed=0, where=repo)
 
 
 def test_the_finder_suggests_a_rate_at_which_the_loss_falls(repo, toy_yaml):

@@ -13,7 +13,7 @@ from facemask.network.reader import Row
 from facemask.training import pixels
 from facemask.training.pixels import decoded
 
-ROWS = [Row(str(k), True, (0, 0, 1, 1)) for k in range(7)]
+ROWS = [Row("labelled", str(k), True, (0, 0, 1, 1)) for k in range(7)]
 
 
 class Numbered:
