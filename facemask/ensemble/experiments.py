@@ -93,7 +93,7 @@ class Past:
         split
             Photos that are asked for.
         manifest
-            Rows of this experiment's ``train.csv``.
+            Rows of this experiment's set ``labelled``, see :data:`facemask.records.tables.MANIFEST`.
 
         Raises
         ------
