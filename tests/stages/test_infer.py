@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from dvc.api import DVCFileSystem
 from dvc.repo import Repo
 
 from facemask.ensemble import combiner, experiments
@@ -17,6 +18,7 @@ from facemask.ensemble.combiner import Combiner, Mean
 from facemask.records import classes, tables
 from facemask.runtime import files
 from facemask.runtime.errors import UserError
+from facemask.scoring import metrics
 from facemask.settings import params
 from facemask.submission import answering, submission
 from stages import infer
@@ -44,30 +46,29 @@ def saved(tmp_path_factory, start_project) -> Path:
         patch.delenv("DVC_ROOT", raising=False)
         start_project(DAG, "/data\n")
         answers = submission.write(Path("data/infer"), pd.Series(IMAGES), THEIRS)
-        files.write_json(Path("metrics/infer.json"), {"answers": answers})
+        files.write_json(Path("data/infer/about.json"), {"answers": answers})
         with Repo(".") as repo:
-            repo.experiments.save(name="past", include_untracked=["dvc.lock", "metrics/infer.json"])
+            repo.experiments.save(name="past", include_untracked=["dvc.lock"])
         # Experiments leave the workspace as a new one would find it.
         shutil.rmtree("data")
-        shutil.rmtree("metrics")
     return folder
 
 
 @pytest.fixture
 def repository(saved, tmp_path, monkeypatch) -> Path:
-    """The repository with an eval manifest and the known answers of other photos; networks answer ``OURS``."""
+    """The repository with a manifest of six eval photos whose class nobody knows; networks answer ``OURS``."""
     folder = tmp_path / "repository"
     shutil.copytree(saved, folder)
     monkeypatch.chdir(folder)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     manifest = pd.DataFrame(
-        {"photo": IMAGES, "image_id": IMAGES, "face": "found", "matte": "ok", "status": "ok"}
+        {"photo": IMAGES, "set": "eval", "image_id": IMAGES, "face": "found", "matte": "ok", "status": "ok"}
         | dict.fromkeys(("cx0", "cy0"), 0.0)
         | dict.fromkeys(("cx1", "cy1"), 9.0)
     )
     manifest.loc[2, "status"] = "unreadable"
-    tables.write(Path("manifest/eval.csv"), manifest, tables.EVAL_MANIFEST)
-    tables.write(Path("truth/answers.csv"), pd.DataFrame({"ImageID": ["x"], "ans": [0]}), tables.ANSWERS)
+    tables.write(Path("manifest/manifest.csv"), manifest, tables.UNLABELLED_MANIFEST)
+    know({})
     loaded = SimpleNamespace(recipe=SimpleNamespace(image=None), prior=PRIOR, model=None)
     monkeypatch.setattr(answering.checkpoints, "load", lambda path: loaded)
     monkeypatch.setattr(infer.reader, "rows", lambda table: table["photo"].tolist())
@@ -80,6 +81,16 @@ def repository(saved, tmp_path, monkeypatch) -> Path:
 
     monkeypatch.setattr(answering, "predict", answered)
     return folder
+
+
+def know(classes_of: dict[str, int]) -> None:
+    """Tell the classes of these photos and no others."""
+    rows = pd.DataFrame(classes_of.items(), columns=["ImageID", "ans"])
+    tables.write(Path("answers.csv"), rows, tables.ANSWERS)
+
+
+def read(path: str) -> dict:
+    return json.loads(Path(path).read_text(), parse_constant=pytest.fail)
 
 
 def run(names: tuple[str, ...] = (), weights: tuple[float, ...] = (1.0,), **changes: object) -> np.ndarray:
@@ -95,9 +106,9 @@ def run(names: tuple[str, ...] = (), weights: tuple[float, ...] = (1.0,), **chan
         mattes=Path("mattes"),
         models=Path("models"),
         combined=Path("combine"),
-        truth=Path("truth"),
+        known=Path("answers.csv"),
         out=Path("data/infer"),
-        metrics=Path("metrics/infer.json"),
+        scores=Path("metrics/answers.json"),
     )
     written = tables.read(Path("data/infer/probabilities.csv"), tables.EVAL_PROBABILITIES)
     assert written["ImageID"].tolist() == IMAGES
@@ -108,8 +119,8 @@ def test_past_answers_are_combined_with_ours_and_unreadable_photos_get_the_prior
     expected = 0.25 * OURS + 0.75 * THEIRS
     expected[2] = PRIOR
     np.testing.assert_allclose(run(("past",), (0.25, 0.75)), expected, atol=2e-6)
-    report = json.loads(Path("metrics/infer.json").read_text())
-    assert (report["photos"], report["unreadable"], report["scored"]) == (6, 1, 0)
+    about = read("data/infer/about.json")
+    assert (about["photos"], about["unreadable"]) == (6, 1)
 
 
 def test_logit_adjustment_reaches_the_answers(repository):
@@ -119,29 +130,86 @@ def test_logit_adjustment_reaches_the_answers(repository):
     np.testing.assert_allclose(run(tau=1.0), expected, atol=2e-6)
 
 
-def test_about_and_metrics_say_where_the_answers_come_from(repository):
+def test_about_says_where_the_answers_come_from(repository):
     run(("past",), (0.5, 0.5), eval_photos_used=True)
-    about = json.loads(Path("data/infer/about.json").read_text())
+    about = read("data/infer/about.json")
     assert about["members"] == [{"name": "past", "commit": experiments.resolve(("past",))[0].commit}]
     assert about["views"] == [{"kind": "identity"}, {"kind": "hflip"}]
-    report = json.loads(Path("metrics/infer.json").read_text())
-    assert about["eval_photos_used"] == report["eval_photos_used"] == 1
-    assert about["answers"] == report["answers"]
+    assert about["average"] == "logits"
+    assert about["eval_photos_used"] is True
     run()
-    assert json.loads(Path("metrics/infer.json").read_text())["eval_photos_used"] == 0
+    assert read("data/infer/about.json")["eval_photos_used"] is False
 
 
-def test_the_same_answers_as_a_past_experiments_show_in_dvcs_table(repository):
-    table = tables.read(Path("manifest/eval.csv"), tables.EVAL_MANIFEST).assign(status="ok")
-    tables.write(Path("manifest/eval.csv"), table, tables.EVAL_MANIFEST)
-    for weights, same in (((0.0, 1.0), True), ((1.0, 0.0), False)):
-        run(("past",), weights)
-        about = json.loads(Path("data/infer/about.json").read_text())
-        with Repo(".") as repo:
-            shown = repo.metrics.show(["metrics/infer.json"], revs=["past"])
-        (past, here) = (shown[name]["data"]["metrics/infer.json"]["data"] for name in ("past", "workspace"))
-        assert about["answers"] == here["answers"]
-        assert (here["answers"] == past["answers"]) is same
+def test_without_known_answers_there_are_no_scores(repository):
+    run()
+    assert read("metrics/answers.json") == {}
+    about = read("data/infer/about.json")
+    assert about["scored"] == 0
+    assert not {*metrics.KEYS, "log_loss"} & set(about)
+
+
+@pytest.mark.parametrize("known", [[0], [1, 2, 5], [5, 1, 2], range(6)], ids=lambda known: str(list(known)))
+def test_exactly_the_photos_whose_class_is_known_are_scored(repository, known):
+    """Whatever their order, and unreadable ones too: they were answered."""
+    truth = {IMAGES[place]: place * 3 for place in known}
+    know(truth | {"of another data set.jpg": 7})
+    found = run()[[IMAGES.index(image) for image in truth]]
+    expected = metrics.score(found, list(truth.values()))
+    scores = read("metrics/answers.json")
+    assert list(scores) == ["macro_f1", "mask_f1", "gender_f1", "age_f1", "log_loss"]
+    assert scores == pytest.approx({key: expected[key] for key in scores}, abs=1e-4)
+    about = read("data/infer/about.json")
+    assert about["scored"] == len(truth)
+    assert {key: about[key] for key in expected} == pytest.approx(expected, abs=1e-4)
+
+
+def test_right_and_wrong_answers_score_as_they_should(repository):
+    called = run().argmax(1)
+    know(dict(zip(IMAGES, called.tolist(), strict=True)))
+    run()
+    right = read("metrics/answers.json")
+    know(dict(zip(IMAGES, ((called + 6) % 18).tolist(), strict=True)))
+    run()
+    wrong = read("metrics/answers.json")
+    assert (right["macro_f1"], wrong["macro_f1"]) == (1, 0)
+    assert right["log_loss"] < wrong["log_loss"]
+
+
+def test_known_answers_change_no_answer_and_equal_answers_have_one_hash(repository):
+    run()
+    before = {name: Path("data/infer", name).read_bytes() for name in ("submission.csv", "probabilities.csv")}
+    ours = read("data/infer/about.json")["answers"]
+    know(dict.fromkeys(IMAGES, 3))
+    run()
+    assert before == {name: Path("data/infer", name).read_bytes() for name in before}
+    assert read("data/infer/about.json")["answers"] == ours
+    run(("past",), (0.0, 1.0))
+    assert read("data/infer/about.json")["answers"] != ours
+
+
+def test_a_member_that_alone_decides_gives_its_own_hash(repository):
+    """So two experiments that would be the same submission show it in their about.json."""
+    table = tables.read(Path("manifest/manifest.csv"), tables.UNLABELLED_MANIFEST).assign(status="ok")
+    tables.write(Path("manifest/manifest.csv"), table, tables.UNLABELLED_MANIFEST)
+    run(("past",), (0.0, 1.0))
+    past = json.loads(DVCFileSystem(rev="past").read_text("data/infer/about.json"))
+    assert read("data/infer/about.json")["answers"] == past["answers"]
+
+
+def test_the_same_bytes_again(repository):
+    def contents() -> dict[str, bytes]:
+        return {
+            path.name: path.read_bytes()
+            for path in (*Path("data/infer").iterdir(), *Path("metrics").iterdir())
+        }
+
+    know({IMAGES[1]: 4})
+    run(("past",), (0.5, 0.5))
+    before = contents()
+    assert set(before) == {"submission.csv", "probabilities.csv", "about.json", "answers.json"}
+    run(("past",), (0.5, 0.5))
+    assert contents() == before
 
 
 def test_a_lost_member_is_told_and_nothing_is_written(repository):
@@ -149,3 +217,4 @@ def test_a_lost_member_is_told_and_nothing_is_written(repository):
     with pytest.raises(UserError, match=r"combine\.members: past \(0000000\): .*cannot be read"):
         run(**lost.to_json())
     assert not Path("data").exists()
+    assert not Path("metrics").exists()
