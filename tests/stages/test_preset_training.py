@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -41,7 +42,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight drawn people and one to answer for, whose faces a detector finds."""
     root = tmp_path_factory.mktemp("drawn") / "contest"
     cfg = params.SampleData(train_people=8, eval_people=1, seed=7)
-    sample_data.run(cfg, out=root, truth=root.parent / "truth")
+    sample_data.run(cfg, out=root)
     return root
 
 
@@ -62,9 +63,12 @@ def test_a_preset_trains_scores_and_answers(
     assert len(submission) == 7
     assert submission["ans"].between(0, 17).all()
     pipeline.evaluate(cfg)
-    scores = json.loads(Path("m/evaluate.json").read_text())
-    assert 0 <= scores["oof"]["macro_f1"] <= 1
+    scores = json.loads(Path("metrics/scores.json").read_text())
+    assert 0 <= scores["macro_f1"] <= 1
+    # The sample's own answers are known.
+    assert 0 <= json.loads(Path("metrics/answers.json").read_text())["macro_f1"] <= 1
+    assert len(pd.read_csv("curves/fold0/scores.csv")) == 1
     # Pseudo-labelled eval photos are told wherever a score stands.
-    used = cfg.train.unlabelled.kind != "none" and cfg.train.unlabelled.source == "eval"
-    assert scores["eval_photos_used"] == used
-    assert json.loads(Path("m/infer.json").read_text())["eval_photos_used"] == used
+    used = cfg.train.unlabelled.kind != "none" and cfg.train.pool == "eval"
+    for path in ("evaluate/details.json", "infer/about.json"):
+        assert json.loads(Path(path).read_text())["eval_photos_used"] is used

@@ -20,13 +20,14 @@ from facemask.records import tables
 from facemask.runtime.errors import UserError
 from facemask.settings import loading
 
+LABELLED, EVAL = (Path("build_manifest", name, "manifest.csv") for name in ("labelled", "eval"))
 PATHS = {"manifest": "build_manifest", "faces": "face_crop", "mattes": "background_removal"}
-STUDENT = {"kind": "self_training", "source": "eval", "rounds": 1, "threshold": 0.0, "per_class": None}
+STUDENT = {"kind": "self_training", "rounds": 1, "threshold": 0.0, "per_class": None}
 
 
 def test_a_fold_scores_its_own_people_and_the_hold_out(prepared, toy_params):
     out = prepared.fit(toy_params)
-    manifest = tables.read(Path("build_manifest/train.csv"), tables.TRAIN).set_index("photo")
+    manifest = tables.read(LABELLED, tables.MANIFEST).set_index("photo")
     for name, rows in (
         ("oof", manifest[manifest["fold"] == 0]),
         ("holdout", manifest[manifest["split"] == "holdout"]),
@@ -36,6 +37,38 @@ def test_a_fold_scores_its_own_people_and_the_hold_out(prepared, toy_params):
         assert sorted(table["photo"]) == sorted(rows.index)
         assert table["class"].tolist() == rows.loc[table["photo"], "class"].tolist()
         np.testing.assert_allclose(table[[f"p{k}" for k in range(18)]].sum(axis=1), 1, atol=1e-4)
+
+
+def test_the_curves_are_those_of_the_network_that_is_kept(prepared, toy_yaml):
+    toy_yaml["train"] |= {"epochs": 3, "lr": 0.01, "schedule": {"kind": "constant", "warmup_steps": 0}}
+    said = json.loads((prepared.fit(loading.parse(toy_yaml, "toy")) / "model.json").read_text())
+    losses, scores = (pd.read_csv(f"curves/fold0/{name}.csv") for name in ("loss", "scores"))
+    assert scores["epoch"].tolist() == [1, 2, 3]
+    assert losses.groupby("epoch")["curve"].agg(list).to_dict() == {
+        epoch: ["training", "validation"] for epoch in (1, 2, 3)
+    }
+    best = scores.set_index("epoch")["macro_f1"]
+    # model.json counts from nought.
+    assert best.idxmax() == said["best_epoch"] + 1
+    assert best.max() == pytest.approx(said["val_macro_f1"], abs=1e-5)
+
+
+@pytest.mark.parametrize("pool", ["eval", "unlabelled"])
+def test_the_pool_decides_whose_photos_are_learnt_from_and_that_is_told(prepared, toy_yaml, pool):
+    """Photos without labels are here the eval photos of somebody else: only the pool tells them apart."""
+    for folder, table in (("build_manifest", "manifest.csv"), ("face_crop", "crops.zip")):
+        shutil.copy(f"{folder}/eval/{table}", f"{folder}/unlabelled/{table}")
+    rows = tables.read(EVAL, tables.UNLABELLED_MANIFEST)
+    few = rows.iloc[:9].assign(set="unlabelled", image_id="")
+    tables.write(Path("build_manifest/unlabelled/manifest.csv"), few, tables.UNLABELLED_MANIFEST)
+    toy_yaml["train"] |= {"unlabelled": STUDENT, "pool": pool}
+    cfg = loading.parse(toy_yaml, "toy")
+    out = prepared.fit(cfg)
+    assert json.loads((out / "model.json").read_text())["recipe"]["pool"] == pool
+    prepared.answer(cfg)
+    prepared.evaluate(cfg)
+    for path in ("combine/about.json", "evaluate/details.json", "infer/about.json"):
+        assert json.loads(Path(path).read_text())["eval_photos_used"] is (pool == "eval"), path
 
 
 def test_a_fold_is_trained_on_the_manifest_s_bands(prepared, toy_yaml):
@@ -64,7 +97,7 @@ def test_two_processes_train_one_fold_together(unlabelled, prepared, toy_yaml, r
     draws are each process's own.
     """
     train = toy_yaml["train"]
-    train |= {"epochs": 3, "batch_size": 7, "unlabelled": unlabelled}
+    train |= {"epochs": 3, "batch_size": 7, "unlabelled": unlabelled, "pool": "eval"}
     train["image"]["size"] = [32, 32]
     train["backbone"]["name"] = "test_vit"
     train["head"]["dropout"] = {"p": 0.0, "samples": 1}
@@ -83,7 +116,7 @@ def test_two_processes_train_one_fold_together(unlabelled, prepared, toy_yaml, r
         "--fold=0",
     ]
     ended = subprocess.run(
-        [sys.executable, *command, *options, "--out=two", "--live=live/two"],
+        [sys.executable, *command, *options, "--out=two", "--curves=curves/two", "--live=live/two"],
         env=os.environ | {"PYTHONPATH": str(repository)},
         capture_output=True,
         text=True,
@@ -92,14 +125,11 @@ def test_two_processes_train_one_fold_together(unlabelled, prepared, toy_yaml, r
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.count("epoch   3/3") == (1 if unlabelled["kind"] == "none" else 2)
     one = prepared.fit(loading.parse(toy_yaml, "toy"), seed=toy_yaml["seed"])
-    # Every epoch's scores are those of all photos, each counted once.
-    for curve in ("val/macro_f1", "val/accuracy", "val/loss", "train/loss"):
-        drawn, both = (
-            pd.read_csv(f"live/{name}/plots/metrics/{curve}.tsv", sep="\t").iloc[:, 1]
-            for name in ("fold0", "two")
-        )
-        assert len(drawn) == 3
-        np.testing.assert_allclose(both, drawn, atol=1e-4, err_msg=curve)
+    # Every epoch's scores are those of all photos, each counted once; one process of the two tells them.
+    for name, rows in (("loss", 6), ("scores", 3)):
+        drawn, both = (pd.read_csv(f"curves/{folder}/{name}.csv") for folder in ("fold0", "two"))
+        assert len(drawn) == rows
+        pd.testing.assert_frame_equal(both, drawn, rtol=0, atol=1e-4)
     for name in ("oof", "holdout"):
         alone, together = (
             tables.read(folder / f"{name}.csv", tables.PROBABILITIES) for folder in (one, Path("two"))
@@ -115,18 +145,21 @@ def test_submission_has_every_photo_in_the_order_of_info(prepared, toy_params, t
     prepared.fit(toy_params)
     info = pd.read_csv(tmp_path / "contest/eval/info.csv")
     assert prepared.answer(toy_params)["ImageID"].tolist() == info["ImageID"].tolist()
-    report = json.loads(Path("m/infer.json").read_text())
-    assert report.pop("answers") == json.loads(Path("infer/about.json").read_text())["answers"]
-    assert report == {"photos": 21, "unreadable": 0, "scored": 0, "eval_photos_used": 0}
+    about = json.loads(Path("infer/about.json").read_text())
+    assert (about["photos"], about["unreadable"], about["scored"]) == (21, 0, 0)
+    assert about["eval_photos_used"] is False
+    assert json.loads(Path("metrics/answers.json").read_text()) == {}
 
 
 def test_known_answers_are_scored_and_change_nothing(prepared, toy_params):
     prepared.fit(toy_params)
     blind = prepared.answer(toy_params)
-    blind.to_csv("truth/answers.csv", index=False)
-    assert prepared.answer(toy_params).equals(blind)
-    report = json.loads(Path("m/infer.json").read_text())
-    assert (report["scored"], report["macro_f1"], report["accuracy"]) == (21, 1.0, 1.0)
+    for known in (blind, blind.iloc[3:8]):
+        known.to_csv("fix_labels/answers.csv", index=False)
+        assert prepared.answer(toy_params).equals(blind)
+        about = json.loads(Path("infer/about.json").read_text())
+        assert (about["scored"], about["macro_f1"], about["accuracy"]) == (len(known), 1.0, 1.0)
+        assert json.loads(Path("metrics/answers.json").read_text())["macro_f1"] == 1
 
 
 def test_all_folds_are_averaged(prepared, toy_params):
@@ -144,14 +177,14 @@ def test_all_folds_are_averaged(prepared, toy_params):
 
 def test_an_unreadable_eval_photo_is_answered_with_the_prior(prepared, toy_params):
     out = prepared.fit(toy_params)
-    table = tables.read(Path("build_manifest/eval.csv"), tables.EVAL_MANIFEST)
+    table = tables.read(EVAL, tables.UNLABELLED_MANIFEST)
     table.loc[2, "status"] = "unreadable"
-    tables.write(Path("build_manifest/eval.csv"), table, tables.EVAL_MANIFEST)
+    tables.write(EVAL, table, tables.UNLABELLED_MANIFEST)
     submission = prepared.answer(toy_params)
     assert len(submission) == 21
     prior = json.loads((out / "model.json").read_text())["prior"]
     assert submission["ans"][2] == int(np.argmax(prior))
-    assert json.loads(Path("m/infer.json").read_text())["unreadable"] == 1
+    assert json.loads(Path("infer/about.json").read_text())["unreadable"] == 1
 
 
 def test_a_fold_that_was_not_trained_is_told(prepared, toy_params):
@@ -166,8 +199,8 @@ def test_a_fold_that_does_not_exist_is_told(prepared, toy_params):
 
 
 def test_an_archive_out_of_step_with_the_manifest_is_told(prepared, toy_params):
-    table = tables.read(Path("build_manifest/train.csv"), tables.TRAIN)
+    table = tables.read(LABELLED, tables.MANIFEST)
     table.loc[0, "photo"] = "train/images/gone/mask1.jpg"
-    tables.write(Path("build_manifest/train.csv"), table, tables.TRAIN)
-    with pytest.raises(UserError, match=r"gone/mask1\.jpg.*dvc repro"):
+    tables.write(LABELLED, table, tables.MANIFEST)
+    with pytest.raises(UserError, match=r"labelled/crops\.zip: .*gone/mask1\.jpg.*dvc repro"):
         prepared.fit(toy_params)
