@@ -41,7 +41,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Starting processes and drawing charts take longer than these few photos."""
     monkeypatch.setattr("facemask.runtime.hardware.cores", lambda: 1)
     monkeypatch.setattr("facemask.manifest.class_counts.draw", lambda *_: None)
-    monkeypatch.setattr("stages.evaluate.draw", lambda *_: None)
+    monkeypatch.setattr("stages.evaluate.pictures.draw", lambda *_: None)
 
 
 class Watch:
@@ -120,14 +120,8 @@ def test_01_copies_and_pseudo_labels_of_validating_people_never_train(
     """Nor do synthetic faces made from them, nor those of people held out."""
     toy_yaml["build_manifest"] |= {"holdout": 0.25, "balance": {"kind": "oversample", "ratio": 1.0, "cap": 3}}
     toy_yaml["train"] |= {"augment": [], "batch_size": 32}
-    unlabelled = {
-        "kind": "self_training",
-        "source": "folder",
-        "rounds": 1,
-        "threshold": 0.0,
-        "per_class": None,
-    }
-    cfg = chosen(toy_yaml, unlabelled=unlabelled)
+    unlabelled = {"kind": "self_training", "rounds": 1, "threshold": 0.0, "per_class": None}
+    cfg = chosen(toy_yaml, unlabelled=unlabelled, pool="unlabelled")
     root = contest_folder(people=8, eval_people=1)
     # Person by person other photos of the same eight, known to be theirs by one equal photo, or by the maker's word.
     more = contest_folder("repository/extra/more", people=8, eval_people=0, seed=1)
@@ -184,8 +178,8 @@ def test_02_folds_are_by_person_whatever_the_seed_and_number_of_folders(
 
 def test_03_a_fold_starts_anew_whatever_was_trained_before(prepared: Any, toy_yaml: dict[str, Any]) -> None:
     """Its rounds of self-training too."""
-    unlabelled = {"kind": "self_training", "source": "eval", "rounds": 1, "threshold": 0.0, "per_class": None}
-    cfg = chosen(toy_yaml, unlabelled=unlabelled)
+    unlabelled = {"kind": "self_training", "rounds": 1, "threshold": 0.0, "per_class": None}
+    cfg = chosen(toy_yaml, unlabelled=unlabelled, pool="eval")
     alone = (prepared.fit(cfg, 1) / "weights.safetensors").read_bytes()
     prepared.fit(cfg, 0)
     assert (prepared.fit(cfg, 1) / "weights.safetensors").read_bytes() == alone
@@ -207,9 +201,9 @@ def test_04_validation_is_scored_on_the_official_bands(prepared: Any, toy_yaml: 
     oof = answers(out / "oof.csv")
     shifted = macro_f1(oof.assign(**{"class": rows.loc[oof.index, "target"]}))
     assert macro_f1(oof) != pytest.approx(shifted, abs=1e-3)
-    reported = json.loads(Path("m/evaluate.json").read_text())["oof"]["macro_f1"]
+    reported = json.loads(Path("evaluate/details.json").read_text())["oof"]["macro_f1"]
     assert facts(out)["val_macro_f1"] == pytest.approx(macro_f1(oof), abs=1e-5)
-    assert reported == pytest.approx(macro_f1(oof), abs=1e-5)
+    assert reported == pytest.approx(macro_f1(oof), abs=1e-4)
 
 
 def test_05_validation_and_inference_see_the_photos_alike(
@@ -240,7 +234,9 @@ def test_05_validation_and_inference_see_the_photos_alike(
     assert facts(out)["val_macro_f1"] == pytest.approx(macro_f1(oof), abs=1e-5)
     watch.answered.clear()
     pipeline.answer(cfg)
-    manifest = tables.read(Path("build_manifest/eval.csv"), tables.EVAL_MANIFEST).set_index("photo")
+    manifest = tables.read(Path("build_manifest/eval/manifest.csv"), tables.UNLABELLED_MANIFEST).set_index(
+        "photo"
+    )
     assert watch.answered == composed(cfg, manifest)
     given = tables.read(Path("infer/probabilities.csv"), tables.EVAL_PROBABILITIES).set_index("ImageID")
     both = {image: photo for image, photo in copies.items() if photo in oof.index}
@@ -313,8 +309,9 @@ def test_06_every_knob_is_read(
     prepared.fit(cfg)
     prepared.answer(cfg)
     prepared.evaluate(cfg)
-    # A CPU computes in 32 bits whatever is asked for.
-    idle = set() if torch.cuda.is_available() else {(recipes.Recipe, "precision")}
+    # A CPU computes in 32 bits whatever is asked for; nothing is learnt from unlabelled photos here.
+    idle = {(recipes.Recipe, "pool")}
+    idle |= set() if torch.cuda.is_available() else {(recipes.Recipe, "precision")}
     assert {f"{kind.__name__}.{field}" for kind, field in wanted - read - idle} == set()
 
 
@@ -411,8 +408,8 @@ def test_08_the_epoch_kept_is_chosen_by_the_reported_score_and_answers(
     assert macro_f1(answers(out / "oof.csv")) == pytest.approx(max(logged), abs=1e-5)
     prepared.answer(cfg)
     prepared.evaluate(cfg)
-    reported = json.loads(Path("m/evaluate.json").read_text())["oof"]["macro_f1"]
-    assert reported == pytest.approx(max(logged), abs=1e-5)
+    reported = json.loads(Path("evaluate/details.json").read_text())["oof"]["macro_f1"]
+    assert reported == pytest.approx(max(logged), abs=1e-4)
 
 
 def test_09_scores_are_of_the_whole_set_whatever_the_batches(
@@ -430,13 +427,13 @@ def test_09_scores_are_of_the_whole_set_whatever_the_batches(
         assert len(watch.validated) == 3 * len(oof)
         watch.validated.clear()
         assert facts(out)["val_macro_f1"] == pytest.approx(macro_f1(oof), abs=1e-5)
-    manifest = tables.read(Path("build_manifest/train.csv"), tables.TRAIN)
+    manifest = tables.read(Path("build_manifest/labelled/manifest.csv"), tables.MANIFEST)
     prepared.combine(cfg, (0, 1))
     prepared.evaluate(cfg)
     both = pd.concat(whole)
     assert sorted(both.index) == sorted(manifest["photo"][manifest["split"] == "train"])
-    reported = json.loads(Path("m/evaluate.json").read_text())["oof"]["macro_f1"]
-    assert reported == pytest.approx(macro_f1(both), abs=1e-5)
+    reported = json.loads(Path("evaluate/details.json").read_text())["oof"]["macro_f1"]
+    assert reported == pytest.approx(macro_f1(both), abs=1e-4)
     assert reported != pytest.approx(np.mean([macro_f1(one) for one in whole]), abs=1e-3)
 
 
@@ -468,15 +465,16 @@ def test_11_a_fix_that_matches_nothing_is_told(
     root = contest_folder(people=2, eval_people=0, size=(8, 6))
     next(root.rglob("000001*/mask3.jpg")).unlink()
     right = "contest,000002,gender,female,male,confirmed,seen,\nother,1,gender,male,female,confirmed,seen,\n"
-    paths = {name: tmp_path / name for name in ("extra", "synthetic", "out", "metrics")}
+    paths = {name: tmp_path / name for name in ("extra", "synthetic", "out")}
     paths["extra"].mkdir()
     paths["synthetic"].mkdir()
     fixes = tmp_path / "fixes.csv"
 
     def run(rows: str) -> pd.DataFrame:
         fixes.write_text(f"dataset,id,field,old,new,status,source,note\n{rows}")
-        fix_labels.run(params.FixLabels(trust="confirmed"), root=root, fixes=fixes, **paths)
-        return tables.read(paths["out"] / "labels.csv", tables.LABELS)
+        cfg = params.FixLabels(dataset="contest", trust="confirmed")
+        fix_labels.run(cfg, root=root, label_fixes=fixes, **paths)
+        return tables.read(paths["out"] / "photos.csv", tables.PHOTOS)
 
     with pytest.raises(UserError, match=r"fixes\.csv: line 4: "):
         run(f"{right}contest,{wrong},confirmed,seen,\n")
@@ -484,7 +482,7 @@ def test_11_a_fix_that_matches_nothing_is_told(
     labels = run(right)
     assert (labels["gender"] == 0).all()
     assert "other 1" in capsys.readouterr().out
-    assert json.loads(paths["metrics"].read_text())["fixes"]["unused"] == {"other": 1}
+    assert json.loads((paths["out"] / "about/counts.json").read_text())["fixes"]["unused"] == {"other": 1}
 
 
 def _hydra(value: Any) -> str:
@@ -547,7 +545,7 @@ def test_13_the_same_answers_twice_and_leftover_params_are_noticed(
     given, told = [], []
     for toy in (toy_yaml, toy_yaml, toy_yaml | {"combine": adjusted}):
         given.append(prepared.answer(chosen(toy))["ans"].tolist())
-        told.append(json.loads(Path("m/infer.json").read_text())["answers"])
+        told.append(json.loads(Path("infer/about.json").read_text())["answers"])
     assert given[0] == given[1] != given[2]
     assert told[0] == told[1] != told[2]
     # Whatever system's params stand there, a preset's experiment is the same.

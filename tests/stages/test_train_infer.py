@@ -148,7 +148,7 @@ def test_submission_has_every_photo_in_the_order_of_info(prepared, toy_params, t
     about = json.loads(Path("infer/about.json").read_text())
     assert (about["photos"], about["unreadable"], about["scored"]) == (21, 0, 0)
     assert about["eval_photos_used"] is False
-    assert json.loads(Path("metrics/answers.json").read_text()) == {}
+    assert json.loads(Path("metrics/eval.json").read_text()) == {}
 
 
 def test_known_answers_are_scored_and_change_nothing(prepared, toy_params):
@@ -159,7 +159,7 @@ def test_known_answers_are_scored_and_change_nothing(prepared, toy_params):
         assert prepared.answer(toy_params).equals(blind)
         about = json.loads(Path("infer/about.json").read_text())
         assert (about["scored"], about["macro_f1"], about["accuracy"]) == (len(known), 1.0, 1.0)
-        assert json.loads(Path("metrics/answers.json").read_text())["macro_f1"] == 1
+        assert json.loads(Path("metrics/eval.json").read_text()) == {"eval": 1}
 
 
 def test_all_folds_are_averaged(prepared, toy_params):

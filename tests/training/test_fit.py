@@ -270,7 +270,7 @@ def stepped(monkeypatch) -> list[float]:
 def test_the_schedule_moves_at_every_optimiser_step(repo, toy_yaml, stepped, accumulate):
     cosine = {"kind": "cosine", "warmup_steps": 2, "min_lr": 0.001}
     cfg = recipe(toy_yaml, epochs=3, lr=0.01, batch_size=8, accumulate=accumulate, schedule=cosine)
-    fit(cfg, side(40, 0), side(16, 1), seed=0, live=repo / "live")
+    fit(cfg, side(40, 0), side(16, 1), seed=0, where=repo)
     count = 3 * -(-5 // accumulate)
     falls = 0.001 + 0.0045 * (1 + np.cos(np.pi * np.arange(count - 2) / (count - 3)))
     assert stepped == pytest.approx([0.01 / 3, 0.02 / 3, *falls])
@@ -281,7 +281,7 @@ def test_a_plateau_goes_by_the_score_that_is_logged(repo, toy_yaml, stepped, mon
     monkeypatch.setattr(metrics, "macro_f1", lambda matrix: next(scores))
     plateau = {"kind": "plateau", "warmup_steps": 1, "patience": 0, "factor": 0.5, "min_lr": 0.002}
     cfg = recipe(toy_yaml, epochs=4, lr=0.01, batch_size=8, schedule=plateau)
-    fit(cfg, side(16, 0), side(16, 1), seed=0, live=repo / "live")
+    fit(cfg, side(16, 0), side(16, 1), seed=0, where=repo)
     assert stepped == pytest.approx([0.005, 0.01, 0.01, 0.01, 0.005, 0.005, 0.005, 0.005])
 
 
