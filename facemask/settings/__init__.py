@@ -12,12 +12,14 @@ schema
     a walk over all of them
 loading
     from YAML to checked, typed params
+mistakes
+    what is wrong with params, in one line
 editing
     values of a YAML file changed, all else kept
 presets
     named sets of params
 command_lines
-    what to type for another kind
+    what to type to change params
 reference
     the page of all params, ``docs/params.md``
 """

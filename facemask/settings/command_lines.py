@@ -1,13 +1,16 @@
-"""What to type for another kind: ``dvc exp run -S`` with all its knobs, at the schema's example values."""
+"""What to type to change params: ``python -m facemask set`` and ``dvc exp run -S``, for a kind with all its knobs."""
 
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import typing
+from collections.abc import Mapping
 from typing import Any, Final
 
 from pydantic.fields import FieldInfo
+from ruamel.yaml import YAML
 
 from facemask.settings import config, schema
 
@@ -33,23 +36,40 @@ def _value(info: FieldInfo) -> Any:
     return typing.get_args(info.annotation)[0]
 
 
-def by_dvc(key: str, kind: str) -> str:
-    """The command that runs one experiment with another kind; ``key`` is that of the choice in the schema."""
-    changes = _overrides(key, kind)
-    if kind in TOGETHER and TOGETHER[kind][0] != key:
-        changes += _overrides(*TOGETHER[kind])
-    return shlex.join(["dvc", "exp", "run", *(word for change in changes for word in ("-S", change))])
+def examples(key: str, kind: str) -> dict[str, dict[str, Any]]:
+    """Values of a choice, and of another one with which alone that kind goes, by the keys of the schema."""
+    choices = {key: kind, **dict([TOGETHER[kind]] if kind in TOGETHER else [])}
+    return {
+        name: example(
+            next(one.sections[tag] for one in schema.walk() if one.key == name and tag in one.sections)
+        )
+        for name, tag in choices.items()
+    }
 
 
-def _overrides(key: str, kind: str) -> list[str]:
-    fields = {field.key: field for field in schema.walk() if kind in field.sections or "" in field.sections}
-    value: Any = example(fields[key].sections[kind])
+def by_set(changes: Mapping[str, Any]) -> str:
+    """The command that writes values, by key, into ``params.yaml``; a mapping is a kind and its knobs."""
+    words = []
+    for key, value in changes.items():
+        knobs = dict(value) if isinstance(value, dict) else {"kind": value}
+        words += [key, flow(knobs.pop("kind")), *(f"{knob}={flow(inner)}" for knob, inner in knobs.items())]
+    return shlex.join(["python", "-m", "facemask", "set", *words])
+
+
+def by_dvc(changes: Mapping[str, Any]) -> str:
+    """The command that runs one experiment with values, by key; a mapping is a kind and its knobs."""
+    overrides = [override for key, value in changes.items() for override in _overrides(key, value)]
+    return shlex.join(["dvc", "exp", "run", *(word for override in overrides for word in ("-S", override))])
+
+
+def _overrides(key: str, value: Any) -> list[str]:
+    fields = {field.key: field for field in schema.walk()}
     whole, _, inner = key.partition("[].")
     if inner:
         value = [example(fields[whole].sections[""]) | {inner: value}]
-    elif schema.is_list(fields[key].info.annotation):
+    elif isinstance(value, dict) and schema.is_list(fields[key].info.annotation):
         value = [value]
-    if isinstance(value, list):
+    if not isinstance(value, dict):
         return [f"{whole}={flow(value)}"]
     # DVC merges mappings: without the deletion, knobs of the kind before would stay.
     return [f"~{key}", f"+{key}={flow(value)}"]
@@ -61,4 +81,6 @@ def flow(value: Any) -> str:
         return "{" + ", ".join(f"{key}: {flow(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(flow, value)) + "]"
-    return value if isinstance(value, str) else json.dumps(value)
+    plain = isinstance(value, str) and re.fullmatch(r"[\w./-]+", value, re.ASCII)
+    # Text that looks like a number or a date, such as 16 or 1e5, is quoted.
+    return value if plain and YAML(typ="safe").load(value) == value else json.dumps(value, ensure_ascii=False)

@@ -96,7 +96,8 @@ def _kinds(fields: Sequence[schema.Field]) -> Iterator[str]:
         having = [field for field in fields if kind in field.sections]
         only = f" ({', '.join(field.kind for field in having)})" if len(having) < len(fields) else ""
         what = (having[0].sections[kind].__doc__ or "").splitlines()[0].replace("``", "`")
-        yield f"| {kind}{only} | {what} | `{command_lines.by_dvc(having[0].key, kind)}` |"
+        typed = command_lines.by_dvc(command_lines.examples(having[0].key, kind))
+        yield f"| {kind}{only} | {what} | `{typed}` |"
 
 
 def _value(content: Any, row: Row) -> str:

@@ -125,18 +125,20 @@ def test_knobs_left_over_from_another_kind_go(target: Path, params_yaml: dict[st
         (
             ["train.loss", "focal"],
             "params.yaml with train.loss focal: train.loss.gamma: missing (number ≥ 0; 0 is cross-entropy; 2 is the "
-            "paper's)",
+            "paper's); type python -m facemask set train.loss focal gamma=2.0",
         ),
         (
             ["train.head", "joint"],
             "params.yaml with train.head joint: train.head.dropout.p: missing (number ≥ 0, < 1; share of features "
             "dropped in training); train.head.dropout.samples: missing (integer ≥ 1; draws a photo, whose losses are "
-            "averaged (multi-sample dropout); 1 is usual)",
+            "averaged (multi-sample dropout); 1 is usual); type "
+            "python -m facemask set train.head joint 'dropout={p: 0.2, samples: 1}'",
         ),
         (
             ["train.backbone", "facenet"],
             "params.yaml with train.backbone facenet: train.backbone.weights: missing (kind scratch, vggface2, "
-            "casia_webface, file; initial weights: vggface2 or casia_webface (downloaded once), a file, or scratch)",
+            "casia_webface, file; initial weights: vggface2 or casia_webface (downloaded once), a file, or scratch); "
+            "type python -m facemask set train.backbone facenet 'weights={kind: vggface2}'",
         ),
         (
             ["train.loss", "focl", "gamma=2"],

@@ -38,17 +38,21 @@ def type_in(line: str, target: Path) -> None:
     apply_overrides(target, overrides["params.yaml"])
 
 
+def typed(field: schema.Field, kind: str) -> str:
+    return command_lines.by_dvc(command_lines.examples(field.key, kind))
+
+
 def around(field: schema.Field) -> list[str]:
     """The lines that choose the kinds that a choice stands in, outermost first."""
     for outer in FIELDS:
         if field.kind in outer.sections and field.key.startswith(f"{outer.key}."):
-            return [*around(outer), command_lines.by_dvc(outer.key, field.kind)]
+            return [*around(outer), typed(outer, field.kind)]
     return []
 
 
 @pytest.mark.parametrize(("field", "kind"), KINDS, ids=[f"{f.key}({f.kind})-{kind}" for f, kind in KINDS])
 def test_every_kind_can_be_run(field: schema.Field, kind: str, target: Path, page: str) -> None:
-    line = command_lines.by_dvc(field.key, kind)
+    line = typed(field, kind)
     assert f"| `{line}` |" in page, "run `make docs`"
     for outer in around(field):
         type_in(outer, target)

@@ -147,7 +147,7 @@ def drop(key: str) -> Change:
         ),
         (
             put("infer.views", ["hflip"]),
-            ["infer.views.0: a mapping with kind is wanted, one of identity, hflip"],
+            ["infer.views: a choice of kinds (identity, hflip, crop, scale), each a mapping with its knobs"],
         ),
         (
             put("train.head.age", {"kind": "bins", "edges": [20, 30]}),
