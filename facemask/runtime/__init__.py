@@ -4,7 +4,7 @@ launch
     from the command line to a stage's ``run``
 executor
     several processes or threads, results in order
-cluster, actors
+cluster
     the same over several machines, through Ray
 hardware
     cores, processes, threads

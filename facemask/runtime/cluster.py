@@ -10,18 +10,19 @@ import functools
 import logging
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, assert_never
 
 import facemask
-from facemask.runtime import actors, executor, hardware
+from facemask.runtime import executor, hardware
 from facemask.runtime.errors import UserError
 from facemask.settings import params
 
+_ATTEMPTS: Final = 3
 # Results in flight are a few photos a worker: far less than the third of the memory that Ray would set aside.
 _STORE: Final = 2**28
-_QUIET: Final[dict[str, Any]] = {"log_to_driver": False, "logging_level": logging.ERROR}
 
 
 @contextlib.contextmanager
@@ -49,66 +50,97 @@ def workers(
         case "local":
             yield local or functools.partial(executor.processes, workers=hardware.cores())
         case "ray":
-            with contextlib.ExitStack() as stack:
-                yield _Cluster(stack, gpus)
+            try:
+                yield functools.partial(_remote, gpus=gpus)
+            finally:
+                if ray := sys.modules.get("ray"):
+                    ray.shutdown()
         case _:
             assert_never(engine)
 
 
-class _Cluster:
-    """See :class:`facemask.runtime.executor.Spread`."""
+def _remote(
+    task: Callable[[Sequence[Any]], Any],
+    chunks: Sequence[Sequence[Any]],
+    *,
+    gpus: int,
+    preload: Sequence[str] = (),
+) -> Iterator[Any]:
+    """See :class:`facemask.runtime.executor.Spread`.
 
-    def __init__(self, stack: contextlib.ExitStack, gpus: int) -> None:
-        self._stack, self._gpus = stack, gpus
-        self._ray: Any = None
-
-    def __call__(
-        self,
-        task: Callable[[Sequence[Any]], Any],
-        chunks: Sequence[Sequence[Any]],
-        *,
-        preload: Sequence[str] = (),
-    ) -> Iterator[Any]:
-        if not chunks:
-            return
-        if self._ray is None:
-            self._ray = _joined()
-            self._stack.callback(self._ray.shutdown)
-        count = _places(self._ray.nodes(), self._gpus)
-        above = [str(Path(facemask.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-        kind = self._ray.remote(actors.Worker).options(
-            num_cpus=1,
-            num_gpus=self._gpus,
-            runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, above))}},
+    Tasks and no actors: a task whose machine is lost goes to any other, an actor waits for a place of its own.
+    """
+    if not chunks:
+        return
+    ray = _joined()
+    rooms = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    wanted = [("CPU", 1), ("GPU", gpus)] if gpus else [("CPU", 1)]
+    count = sum(int(min(room.get(name, 0) // one for name, one in wanted)) for room in rooms)
+    if not count:
+        raise UserError(
+            f"the Ray cluster has no {'GPU with a CPU beside it' if gpus else 'CPU'}; see `ray status`"
         )
-        hire = functools.partial(kind.remote, str(Path.cwd()), self._ray.put(task))
-        team = actors.Team(self._ray, hire, min(count, len(chunks)))
-        try:
-            yield from team.work(chunks)
-        finally:
-            team.leave()
+    # Ray would end a GPU's process after each chunk: `max_calls` 0 keeps it, and the networks that it has loaded.
+    remote = ray.remote(num_cpus=1, num_gpus=gpus, max_calls=0, max_retries=_ATTEMPTS - 1)(_work)
+    give = functools.partial(remote.remote, str(Path.cwd()), [ray.put(task)])
+    try:
+        yield from executor.in_order(lambda chunk: give(chunk).future(), chunks, 2 * count)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, UserError):
+            raise error.cause from None
+        told = str(error).strip().splitlines()[-1]
+        if told.startswith(("FileNotFoundError", "ModuleNotFoundError")):
+            raise UserError(
+                f"a machine of the Ray cluster lacks what this one has ({told}); every machine has to see {Path.cwd()} "
+                "and the same packages"
+            ) from None
+        raise
+    except ray.exceptions.RayError as error:
+        told = str(error).strip().splitlines()[0].split(". ")[0][:200]
+        raise UserError(
+            f"a worker of the Ray cluster was killed {_ATTEMPTS} times over the same photos, perhaps for want of "
+            f"memory ({told}); start again (what is done so far is kept)"
+        ) from None
+
+
+def _work(folder: str, held: Sequence[Any], chunk: Sequence[Any]) -> Any:
+    """Compute one chunk in a process of the cluster."""
+    os.chdir(folder)
+    return _task(held[0])(chunk)
+
+
+@functools.lru_cache(maxsize=1)
+def _task(reference: Any) -> Callable[[Sequence[Any]], Any]:
+    # Fetched once a process, where it may keep what is dear to set up.
+    import ray
+
+    task: Callable[[Sequence[Any]], Any] = ray.get(reference)
+    return task
 
 
 def _joined() -> Any:
     """Connect to the cluster at ``RAY_ADDRESS``, or to one that is started here, and return the module ``ray``."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Ray by itself would start a task anew for ever that takes more memory than there is.
+    os.environ.setdefault("RAY_task_oom_retries", str(_ATTEMPTS - 1))
     try:
         import ray
     except ImportError:
         raise UserError("engine: ray needs the package ray: `pip install -r requirements.txt`") from None
+    if ray.is_initialized():
+        return ray
     address = os.environ.get("RAY_ADDRESS", "")
+    above = [str(Path(facemask.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    settings: dict[str, Any] = {
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+        "runtime_env": {"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, above))}},
+    }
+    if not address:
+        settings |= {"num_cpus": hardware.cores(), "include_dashboard": False, "object_store_memory": _STORE}
     try:
-        if address:
-            _reach(address)
-            ray.init(address=address, **_QUIET)
-        else:
-            ray.init(
-                address="local",
-                num_cpus=hardware.cores(),
-                include_dashboard=False,
-                object_store_memory=_STORE,
-                **_QUIET,
-            )
+        _reach(address)
+        ray.init(address=address or "local", **settings)
     except (OSError, RuntimeError, ValueError, AssertionError) as error:
         told = " ".join(str(error).split())[:200]
         where = f"RAY_ADDRESS={address}" if address else "a Ray cluster on this machine"
@@ -121,17 +153,3 @@ def _reach(address: str) -> None:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host, int(port)), timeout=10).close()
-
-
-def _places(nodes: Sequence[dict[str, Any]], gpus: int) -> int:
-    """How many workers of one CPU, and so many GPUs, there is room for."""
-    rooms = [node["Resources"] for node in nodes if node["Alive"]]
-    count = sum(
-        int(min(room.get(name, 0) // one for name, one in (("CPU", 1), ("GPU", gpus)) if one))
-        for room in rooms
-    )
-    if not count:
-        raise UserError(
-            f"the Ray cluster has no {'GPU with a CPU beside it' if gpus else 'CPU'}; see `ray status`"
-        )
-    return count

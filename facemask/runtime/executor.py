@@ -66,7 +66,7 @@ def processes(
     context.set_forkserver_preload([__name__, *preload])
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_install, initargs=(task,))
     try:
-        yield from _flow(pool, _work, chunks, 2 * workers)
+        yield from _local(pool, _work, chunks, 2 * workers)
     except BrokenProcessPool:
         raise UserError(
             "a worker process was killed, perhaps for want of memory; close other programs and start again "
@@ -86,20 +86,27 @@ def threads(
     For what leaves Python's lock alone: decoding, resizing, a network's sums. Parameters are those of
     :func:`processes`; there is nothing to preload.
     """
-    yield from _flow(ThreadPoolExecutor(workers), task, chunks, 2 * workers)
+    yield from _local(ThreadPoolExecutor(workers), task, chunks, 2 * workers)
 
 
-def _flow(
+def in_order(
+    submit: Callable[[Any], Future[Any]], chunks: Sequence[Sequence[Any]], ahead: int
+) -> Iterator[Any]:
+    """Yield the result of every chunk's future, in order; ``ahead`` of them are under way or wait to be taken."""
+    waiting: deque[Future[Any]] = deque()
+    for chunk in chunks:
+        waiting.append(submit(chunk))
+        if len(waiting) >= ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _local(
     pool: Executor, work: Callable[[Any], Any], chunks: Sequence[Sequence[Any]], ahead: int
 ) -> Iterator[Any]:
-    waiting: deque[Future[Any]] = deque()
     try:
-        for chunk in chunks:
-            waiting.append(pool.submit(work, chunk))
-            if len(waiting) >= ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        yield from in_order(lambda chunk: pool.submit(work, chunk), chunks, ahead)
     finally:
         pool.shutdown(cancel_futures=True)
 

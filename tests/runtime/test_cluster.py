@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-from facemask.runtime import actors, cluster
+from facemask.runtime import cluster
 from facemask.runtime.errors import UserError
 
 pytestmark = pytest.mark.slow
@@ -56,6 +56,21 @@ class DiesOnce:
         return squares(chunk)
 
 
+@dataclass(frozen=True)
+class SetUp:
+    """Tells its process; leaves a file each time that it arrives in one."""
+
+    folder: Path
+
+    def __call__(self, chunk: Sequence[int]) -> int:
+        time.sleep(0.05)
+        return os.getpid()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        (self.folder / f"{time.monotonic_ns()}").touch()
+
+
 def refuse(chunk: Sequence[int]) -> list[int]:
     if 10 in chunk:
         raise UserError("ten")
@@ -68,6 +83,10 @@ def stumble(chunk: Sequence[int]) -> list[int]:
 
 def die(chunk: Sequence[int]) -> list[int]:
     os._exit(9)
+
+
+def last(chunk: Sequence[int]) -> None:
+    time.sleep(60)
 
 
 def where(chunk: Sequence[int]) -> tuple[str, list[str]]:
@@ -100,9 +119,10 @@ def test_no_more_is_handed_out_than_two_chunks_a_worker(machines: Any) -> None:
     handed: list[int] = []
 
     class Watched(list[list[int]]):
-        def __getitem__(self, place: Any) -> Any:
-            handed.append(place)
-            return super().__getitem__(place)
+        def __iter__(self) -> Iterator[list[int]]:
+            for place, chunk in enumerate(super().__iter__()):
+                handed.append(place)
+                yield chunk
 
     with cluster.workers("ray") as spread:
         for taken, result in enumerate(spread(squares, Watched(CHUNKS))):
@@ -145,15 +165,28 @@ def test_a_lost_machine_loses_nothing(machines: Any, tmp_path: Path) -> None:
             machines.remove_node(third)
 
 
-def test_workers_that_cannot_start_are_told(machines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Elsewhere(actors.Worker):
-        def __init__(self, folder: str, task: Any) -> None:
-            super().__init__(f"{folder}/not/there", task)
+def test_a_task_is_set_up_once_a_process_even_beside_a_gpu(machines: Any, tmp_path: Path) -> None:
+    third = machines.add_node(num_cpus=1, num_gpus=1, object_store_memory=2**27)
+    try:
+        for gpus in (0, 1):
+            folder = tmp_path / str(gpus)
+            folder.mkdir()
+            with cluster.workers("ray", gpus=gpus) as spread:
+                processes = set(spread(SetUp(folder), CHUNKS))
+            assert len(list(folder.iterdir())) == len(processes) <= 3 - 2 * gpus
+    finally:
+        machines.remove_node(third)
 
-    monkeypatch.setattr(actors, "Worker", Elsewhere)
-    with cluster.workers("ray") as spread, pytest.raises(UserError, match="cannot start") as told:
+
+def test_machines_without_the_project_or_a_gpu_are_told(
+    machines: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with cluster.workers("ray", gpus=1) as spread, pytest.raises(UserError, match="has no GPU"):
         list(spread(squares, CHUNKS))
-    assert "No such file" in str(told.value)
+    monkeypatch.setattr(cluster.Path, "cwd", lambda: Path("/not/there"))
+    with cluster.workers("ray") as spread, pytest.raises(UserError, match="lacks what this one has") as told:
+        list(spread(squares, CHUNKS))
+    assert "No such file or directory: '/not/there'" in str(told.value)
     assert "\n" not in str(told.value)
 
 
@@ -165,6 +198,21 @@ def test_without_an_address_a_cluster_comes_and_goes(monkeypatch: pytest.MonkeyP
         assert list(spread(squares, CHUNKS)) == EXPECTED
         assert ray.is_initialized()
     assert not ray.is_initialized()
+
+
+def test_a_task_that_takes_all_memory_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_memory_usage_threshold", "0.001")
+    signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it is started anew for ever"))
+    signal.alarm(120)
+    try:
+        with (
+            cluster.workers("ray") as spread,
+            pytest.raises(UserError, match="killed 3 times .*low on memory"),
+        ):
+            list(spread(last, [[1]]))
+    finally:
+        signal.alarm(0)
 
 
 def test_no_cluster_and_no_ray_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,72 +227,3 @@ def test_no_cluster_and_no_ray_are_told_at_once(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "ray", None)
     with cluster.workers("ray") as spread, pytest.raises(UserError, match="pip install"):
         list(spread(squares, CHUNKS))
-
-
-@pytest.mark.parametrize(
-    ("rooms", "gpus", "expected"),
-    [
-        ([{"CPU": 8.0}, {"CPU": 4.0}], 0, 12),
-        ([{}, {"CPU": 0.0}, {"CPU": 2.0}], 0, 2),
-        ([{"CPU": 16.0, "GPU": 2.0}, {"CPU": 16.0}], 1, 2),
-        ([{"CPU": 1.0, "GPU": 2.0}], 1, 1),
-    ],
-)
-def test_machines_are_filled(rooms: list[dict[str, float]], gpus: int, expected: int) -> None:
-    nodes = [{"Alive": True, "Resources": room} for room in rooms]
-    gone = {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}}
-    assert cluster._places([gone, *nodes], gpus) == expected
-    with pytest.raises(UserError, match="has no"):
-        cluster._places([gone], gpus)
-
-
-class LostError(Exception):
-    """What Ray raises for a worker that is gone."""
-
-
-class Remote:
-    """A worker of a cluster that is not there; lost when it first meets a chunk of ``fatal``.
-
-    With ``late`` its other answers were given before that and are read all the same.
-    """
-
-    def __init__(self, fatal: list[int], late: bool) -> None:
-        self.started = SimpleNamespace(remote=lambda: Promise(None, lambda: None))
-        self.work = SimpleNamespace(remote=lambda chunk: Promise(chunk, lambda: self._work(chunk)))
-        self._fatal, self._late, self._dead = fatal, late, False
-
-    def _work(self, chunk: int) -> int:
-        if chunk in self._fatal:
-            self._fatal.remove(chunk)
-            self._dead = not self._late
-            raise LostError
-        if self._dead:
-            raise LostError
-        return chunk
-
-
-class Promise(NamedTuple):
-    """What a worker was asked for."""
-
-    chunk: int | None
-    get: Callable[[], int | None]
-
-
-@pytest.mark.parametrize("late", [False, True])
-@pytest.mark.parametrize("fatal", [[0], [1], [5], [1, 2], [3, 3]], ids=str)
-def test_a_lost_chunk_goes_before_later_ones(fatal: list[int], late: bool) -> None:
-    fatal = list(fatal)
-
-    def wait(asked: list[Promise], **_: Any) -> tuple[list[Promise], list[Promise]]:
-        assert asked, "nobody works, and not all is done"
-        return asked[:1], asked[1:]
-
-    ray = SimpleNamespace(
-        wait=wait,
-        get=lambda promise: promise.get(),
-        kill=lambda actor: None,
-        exceptions=SimpleNamespace(RayTaskError=KeyError, RayError=LostError),
-    )
-    team = actors.Team(ray, lambda: Remote(fatal, late), 1)
-    assert list(team.work(range(6))) == list(range(6))
-    assert not fatal

@@ -11,32 +11,29 @@ from typing import Any
 
 import pytest
 
-from facemask.runtime import actors
+from facemask.runtime import cluster
 from facemask.runtime.errors import UserError
 from facemask.sample import contest
 from facemask.settings import loading
 
 pytestmark = pytest.mark.slow
 
-# Written by stages that are not run again.
-ELSEWHERE = ("m/build_manifest.json", "m/fix_labels.json")
 TASKS = ("_Look", "_Separate", "Answerer")
 
 
-class Noted(actors.Worker):
-    """Leaves a file a process and kind of work below ``who``; goes on only when two processes have."""
-
-    def work(self, chunk: Sequence[Any]) -> Any:
-        task = type(self._task).__name__
-        Path("who", f"{task}-{os.getpid()}").touch()
-        end = time.monotonic() + 60
-        while len(list(Path("who").glob(f"{task}-*"))) < 2 and time.monotonic() < end:
-            time.sleep(0.05)
-        return super().work(chunk)
+def noted(folder: str, held: Sequence[Any], chunk: Sequence[Any]) -> Any:
+    """Leave a file a process and kind of work below ``who``; go on only when two processes have."""
+    os.chdir(folder)
+    task = type(cluster._task(held[0])).__name__
+    Path("who", f"{task}-{os.getpid()}").touch()
+    end = time.monotonic() + 60
+    while len(list(Path("who").glob(f"{task}-*"))) < 2 and time.monotonic() < end:
+        time.sleep(0.05)
+    return cluster._work(folder, held, chunk)
 
 
 def written() -> dict[str, bytes]:
-    folders = ("face_crop", "background_removal", "infer", "m", "p")
+    folders = ("face_crop", "background_removal", "infer")
     files = [path for folder in folders for path in sorted(Path(folder).rglob("*")) if path.is_file()]
     return {path.as_posix(): path.read_bytes() for path in files}
 
@@ -53,22 +50,26 @@ def test_a_cluster_writes_what_one_machine_writes(
     toy_yaml["infer"]["batch_size"] = 2
     toy_yaml["sample_data"] |= {"train_people": 8, "eval_people": 2}
     cfg, root = loading.parse(toy_yaml, "toy"), Path("sample")
-    contest.write(cfg.sample_data, root, Path("sample_truth"))
+    contest.write(cfg.sample_data, root)
     pipeline.prepare(cfg, root)
     pipeline.fit(cfg)
     pipeline.answer(cfg)
     local = written()
-    assert {"face_crop/crops.zip", "background_removal/mattes.zip", "infer/probabilities.csv"} <= set(local)
-    for folder in ("face_crop", "background_removal", "infer", "m"):
+    assert {
+        "face_crop/labelled/crops.zip",
+        "background_removal/eval/mattes.zip",
+        "infer/probabilities.csv",
+    } <= set(local)
+    for folder in ("face_crop", "background_removal", "infer"):
         shutil.rmtree(folder)
     Path("who").mkdir()
     monkeypatch.setenv("FACEMASK_MEMO", "0")
-    monkeypatch.setattr(actors, "Worker", Noted)
+    monkeypatch.setattr(cluster, "_work", noted)
     pipeline.engine = "ray"
     pipeline.photograph(cfg, root)
     pipeline.answer(cfg)
     again = written()
-    assert {name for name in local if local[name] != again.get(name)} == set(ELSEWHERE)
+    assert {name for name in local if local[name] != again.get(name)} == set()
     for task in TASKS:
         assert len(list(Path("who").glob(f"{task}-*"))) == 2, task
     assert not list(Path("who").glob(f"*-{os.getpid()}"))
