@@ -1,4 +1,4 @@
-"""Training augmentation: albumentations transforms by name, seeded per photo and epoch."""
+"""Training augmentation: albumentations transforms by name, seeded once a batch."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _DRAWS: Final = 8
 
 
 class Augmentation:
-    """A pipeline whose result depends on the photo, the pipeline and the seed, not on what ran before it.
+    """A pipeline whose result depends on the batch, the pipeline and the seed, not on what ran before it.
 
     Parameters
     ----------
@@ -64,22 +64,19 @@ class Augmentation:
     """
 
     def __init__(self, transforms: Sequence[recipes.Transform], size: tuple[int, int]) -> None:
-        self._steps = [
-            _build(transform, f"train.augment.{k}", size) for k, transform in enumerate(transforms)
-        ]
-        self._chance = _Chance(self._steps)
+        steps = [_build(transform, f"train.augment.{k}", size) for k, transform in enumerate(transforms)]
+        # A photo that comes alone has no other image to agree with.
+        self._compose = albumentations.Compose(steps, is_check_shapes=False)
         _try(transforms, size)
 
-    def __call__(self, photo: Pixels, seed: int) -> Pixels:
-        """Augment one photo, (H, W, 3) uint8, keeping its shape."""
-        self._chance.seed(seed)
-        result = photo
-        # Compose would check the photo's kind anew before and after each step: a fifth of what these steps take.
-        for step in self._steps:
-            result = step(image=result)["image"]
-        if result.shape != photo.shape or result.dtype != np.uint8:
-            raise UserError(f"train.augment {_turns(photo, result)}")
-        return result
+    def __call__(self, photos: Pixels, seed: int) -> None:
+        """Augment a batch, (N, H, W, 3) uint8, in place."""
+        _seed(self._compose, seed)
+        for k, photo in enumerate(photos):
+            result = self._compose(image=photo)["image"]
+            if not _alike(photo, result):
+                raise UserError(f"train.augment {_turns(photo, result)}")
+            photos[k] = result
 
 
 def names() -> list[str]:
@@ -89,46 +86,13 @@ def names() -> list[str]:
     return sorted([*single, *COMPOSITIONS])
 
 
-class _Chance:
-    """The one stream that all steps draw from.
+def _seed(step: Any, seed: int) -> None:
+    """Start the stream that a step and all its parts draw from.
 
-    Albumentations' own ``set_random_seed`` would start the same stream anew for each step: a flip with p .5 and a blur
+    Albumentations' own ``set_random_seed`` would start the same stream anew for each part: a flip with p .5 and a blur
     with p .5 would then come together or not at all.
     """
-
-    def __init__(self, steps: Sequence[Any]) -> None:
-        self._draws, self._numbers = random.Random(), _Numbers()
-        for step in steps:
-            step.set_random_state(self._numbers, self._draws)
-
-    def seed(self, seed: int) -> None:
-        """Seed by photo, so that a result depends neither on the number of loader workers nor on a restart."""
-        self._draws.seed(seed)
-        self._numbers.coming = seed
-
-
-class _Numbers:
-    """numpy's generator, seeded when a step asks it for something: most never do, and seeding takes its time.
-
-    Attributes
-    ----------
-    coming
-        The seed to start from at the next draw; None once that has happened.
-    """
-
-    def __init__(self) -> None:
-        self.coming: int | None = None
-        self._bits = np.random.Philox()
-        # Before any draw; a generator made anew would take ten times as long as one put back there.
-        self._start = self._bits.state
-        self._generator = np.random.Generator(self._bits)
-
-    def __getattr__(self, name: str) -> Any:
-        if self.coming is not None:
-            self._start["state"]["key"][:] = self.coming
-            self._bits.state = self._start
-            self.coming = None
-        return getattr(self._generator, name)
+    step.set_random_state(np.random.default_rng(seed), random.Random(seed))
 
 
 def _build(transform: recipes.Transform, key: str, size: tuple[int, int], *, always: bool = False) -> Any:
@@ -207,7 +171,7 @@ def _try(transforms: Sequence[recipes.Transform], size: tuple[int, int]) -> None
 
 
 def _tried(step: Any, photo: Pixels, seed: int, where: str) -> Pixels:
-    _Chance([step]).seed(seed)
+    _seed(step, seed)
     try:
         with warnings.catch_warnings():
             # Said by transforms that then do nothing.

@@ -13,7 +13,7 @@ Pixels = npt.NDArray[np.uint8]
 
 
 class Backgrounds:
-    """Draw a new background for a photo; the result depends on the photos, the place and the seed alone.
+    """Draw a new background for a photo; the result depends on the photos, the row and the draws alone.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class Backgrounds:
     def __init__(self, cfg: recipes.Swap, photos: Pixels) -> None:
         self.cfg, self.photos = cfg, photos
 
-    def __call__(self, row: int, matte: Pixels, seed: int) -> Pixels:
+    def __call__(self, row: int, matte: Pixels, generator: np.random.Generator) -> Pixels:
         """Put the photo at ``row`` before another background.
 
         Parameters
@@ -38,8 +38,6 @@ class Backgrounds:
         -------
         (H, W, 3) uint8
         """
-        # The last word keeps these draws apart from those of the augmentation with the same seed.
-        generator = np.random.default_rng([seed, 1])
         photo: Pixels = self.photos[row]
         if generator.random() >= self.cfg.p:
             return photo

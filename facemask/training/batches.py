@@ -57,10 +57,10 @@ class Side:
 
 
 class Ticket(NamedTuple):
-    """What a loader worker is told of one batch."""
+    """What a loader worker is told of one batch: its rows, and the seed of all that is drawn for it."""
 
     rows: Integers
-    seeds: Integers
+    seed: int
 
 
 class Batch(NamedTuple):
@@ -99,7 +99,7 @@ class Tickets(Sampler[Ticket]):
     batches
         Tickets an epoch.
     rank, world
-        This process's share of each batch: every ``world``-th photo from ``rank`` on.
+        This process's share of each batch: every ``world``-th photo from ``rank`` on, with a seed of its own.
     """
 
     def __init__(self, batches: int, *, seed: int, rank: int, world: int) -> None:
@@ -125,7 +125,7 @@ class Order(Tickets):
         Photos a step over all devices. The epoch is cut into batches of nearly equal size, so that none is dropped
         and none is too small for batch normalisation.
     shuffle
-        False keeps the rows in order and gives every row the seed 0.
+        False keeps the rows in order.
     weights
         (rows,) chances that sum to 1: the epoch is then as many draws as ``repeats`` has in all, with replacement.
         Needs ``shuffle``.
@@ -151,17 +151,15 @@ class Order(Tickets):
         self.shuffle, self.weights = shuffle, weights
 
     def __iter__(self) -> Iterator[Ticket]:
-        rows, seeds = self.rows, np.zeros(len(self.rows), np.int64)
-        if self.shuffle:
-            generator = np.random.default_rng([self.seed, self.epoch])
-            if self.weights is None:
-                rows = generator.permutation(rows)
-            else:
-                rows = generator.choice(len(self.weights), len(rows), p=self.weights)
-            seeds = generator.integers(0, 2**32, len(rows))
-        for part in np.array_split(np.arange(len(rows)), self.batches):
-            mine = part[self.rank :: self.world]
-            yield Ticket(rows[mine], seeds[mine])
+        generator = np.random.default_rng([self.seed, self.epoch])
+        rows = self.rows
+        if self.weights is not None:
+            rows = generator.choice(len(self.weights), len(rows), p=self.weights)
+        elif self.shuffle:
+            rows = generator.permutation(rows)
+        seeds = generator.integers(0, 2**32, (self.batches, self.world))[:, self.rank]
+        for part, seed in zip(np.array_split(rows, self.batches), seeds.tolist(), strict=True):
+            yield Ticket(part[self.rank :: self.world], seed)
 
 
 class Batches(Dataset[Batch]):
@@ -190,14 +188,14 @@ class Batches(Dataset[Batch]):
 
     def __getitem__(self, ticket: Ticket) -> Batch:
         photos = self.pixels[ticket.rows]
-        seeds = ticket.seeds.tolist()
         if self._swap is not None:
             backgrounds, mattes = self._swap
-            for k, (row, seed) in enumerate(zip(ticket.rows.tolist(), seeds, strict=True)):
-                photos[k] = backgrounds(row, mattes[row], seed)
+            # The last word keeps these draws apart from those of the augmentation.
+            generator = np.random.default_rng([ticket.seed, 1])
+            for k, row in enumerate(ticket.rows.tolist()):
+                photos[k] = backgrounds(row, mattes[row], generator)
         if self.augmentation is not None:
-            for k, seed in enumerate(seeds):
-                photos[k] = self.augmentation(photos[k], seed)
+            self.augmentation(photos, ticket.seed)
         return Batch(
             torch.from_numpy(photos), *(torch.from_numpy(column[ticket.rows]) for column in self._told)
         )

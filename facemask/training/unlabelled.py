@@ -54,10 +54,10 @@ class Endless(Tickets):
             np.random.default_rng([self.seed, first + k, 1]).permutation(self.rows) for k in range(passes)
         ]
         rows = np.concatenate(orders)[start : start + wanted]
-        seeds = np.random.default_rng([self.seed, self.epoch, 2]).integers(0, 2**32, wanted)
-        for place in range(0, wanted, self.batch_size):
-            mine = slice(place + self.rank, place + self.batch_size, self.world)
-            yield Ticket(rows[mine], seeds[mine])
+        generator = np.random.default_rng([self.seed, self.epoch, 2])
+        seeds = generator.integers(0, 2**32, (self.batches, self.world))[:, self.rank]
+        for part, seed in zip(rows.reshape(self.batches, -1), seeds.tolist(), strict=True):
+            yield Ticket(part[self.rank :: self.world], seed)
 
 
 class Pairs(Dataset[Pair]):
@@ -75,6 +75,5 @@ class Pairs(Dataset[Pair]):
     def __getitem__(self, ticket: Ticket) -> Pair:
         plain = self.pixels[ticket.rows]
         strong = plain.copy()
-        for k, seed in enumerate(ticket.seeds.tolist()):
-            strong[k] = self.augmentation(strong[k], seed)
+        self.augmentation(strong, ticket.seed)
         return Pair(torch.from_numpy(plain), torch.from_numpy(strong))

@@ -1,6 +1,8 @@
-"""Swapped backgrounds: the person stays, the rest is what the fill says, and the seed alone decides."""
+"""Swapped backgrounds: the person stays, the rest is what the fill says, and the draws alone decide."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -13,8 +15,9 @@ MATTE = np.zeros((48, 40), np.uint8)
 MATTE[10:40, 8:30] = 255
 
 
-def swap(*fills: str, p: float = 1.0) -> Backgrounds:
-    return Backgrounds(recipes.Swap(kind="swap", p=p, fills=fills), PHOTOS)
+def swap(*fills: str, p: float = 1.0, photos: np.ndarray = PHOTOS) -> Callable[..., np.ndarray]:
+    backgrounds = Backgrounds(recipes.Swap(kind="swap", p=p, fills=fills), photos)
+    return lambda row, matte, seed: backgrounds(row, matte, np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("fill", ["colour", "blur", "photo"])
@@ -37,7 +40,7 @@ def test_a_colour_is_flat_and_new_each_time():
 def test_a_blur_is_the_photo_s_own_but_smooth():
     photo = np.full((48, 40, 3), (200, 100, 50), np.uint8)
     photo[::2] = (180, 80, 30)
-    smooth = Backgrounds(recipes.Swap(kind="swap", p=1.0, fills=("blur",)), photo[None])(0, MATTE, 0)
+    smooth = swap("blur", photos=photo[None])(0, MATTE, 0)
     outside = smooth[MATTE == 0].astype(float)
     np.testing.assert_allclose(outside, np.broadcast_to((190, 90, 40), outside.shape), atol=1.5)
 
@@ -51,8 +54,7 @@ def test_the_other_photo_is_any_but_itself():
 
 
 def test_a_lone_photo_stays():
-    alone = Backgrounds(recipes.Swap(kind="swap", p=1.0, fills=("photo",)), PHOTOS[:1])
-    assert np.array_equal(alone(0, MATTE, 0), PHOTOS[0])
+    assert np.array_equal(swap("photo", photos=PHOTOS[:1])(0, MATTE, 0), PHOTOS[0])
 
 
 def test_half_a_matte_mixes_half():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 import cv2
@@ -22,10 +21,6 @@ SHUFFLE = recipes.Shuffle(kind="shuffle")
 def epoch(order: Order, number: int = 0) -> list[int]:
     order.set_epoch(number)
     return [row for ticket in order for row in ticket.rows.tolist()]
-
-
-def seeds(tickets: Iterable[Ticket]) -> list[int]:
-    return [seed for ticket in tickets for seed in ticket.seeds.tolist()]
 
 
 def test_each_row_is_seen_as_often_as_it_repeats():
@@ -60,7 +55,8 @@ def test_processes_share_each_batch_without_overlap(weights):
 
     for batch, first, second in zip(order(), order(rank=0, world=2), order(rank=1, world=2), strict=True):
         assert sorted(batch.rows.tolist()) == sorted([*first.rows.tolist(), *second.rows.tolist()])
-        assert sorted(batch.seeds.tolist()) == sorted([*first.seeds.tolist(), *second.seeds.tolist()])
+        # Alike, the processes' photos would be augmented alike.
+        assert first.seed != second.seed
 
 
 # ------------------------------------------------------------------------------------------------ weighted sampler
@@ -129,9 +125,8 @@ def side(pixels: np.ndarray) -> Side:
     return Side(pixels, numbers + 100, numbers + 20, numbers, np.ones(10, np.int64), mattes)
 
 
-FLIP = Augmentation(
-    [recipes.Transform(name="HorizontalFlip", p=0.5), recipes.Transform(name="GaussNoise", p=1.0)], SIZE
-)
+TRANSFORMS = [recipes.Transform(name="HorizontalFlip", p=0.5), recipes.Transform(name="GaussNoise", p=1.0)]
+FLIP = Augmentation(TRANSFORMS, SIZE)
 FILLS = recipes.Swap(kind="swap", p=0.8, fills=("colour", "blur", "photo"))
 
 
@@ -151,6 +146,28 @@ def test_batches_do_not_depend_on_loader_workers(side, workers, monkeypatch):
 
     for one, other in zip(seen(0), seen(workers), strict=True):
         assert np.array_equal(one, other)
+
+
+def test_a_batch_depends_on_its_seed_epoch_and_place_alone(side):
+    """As after a restart: nothing may come from what the same batches were asked for before."""
+    used = Batches(side, FLIP, Backgrounds(FILLS, side.pixels))
+    whole = {
+        (number, place): used[ticket].photos.numpy()
+        for number in range(3)
+        for place, ticket in enumerate(tickets(4, number))
+    }
+    for number, place in reversed(whole):
+        fresh = Augmentation(TRANSFORMS, SIZE)
+        again = Batches(side, fresh, Backgrounds(FILLS, side.pixels))[tickets(4, number)[place]]
+        assert np.array_equal(again.photos.numpy(), whole[number, place])
+
+
+def test_every_epoch_and_place_is_augmented_anew(side):
+    """The same rows each time."""
+    batches = Batches(side, FLIP)
+    drawn = [ticket.seed for number in range(3) for ticket in tickets(4, number)]
+    seen = {batches[Ticket(np.arange(4), seed)].photos.numpy().tobytes() for seed in drawn}
+    assert len(seen) == len(drawn) == 9
 
 
 def test_training_is_augmented_and_validation_is_not(side):

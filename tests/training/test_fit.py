@@ -364,7 +364,7 @@ def usual() -> dict[str, dict[str, torch.Tensor]]:
         {"clip": {"kind": "value", "limit": 0.0001}},
         {"clip": {"kind": "agc", "limit": 0.0001}},
         {"average": {"kind": "ema", "decay": 0.9}},
-        {"average": {"kind": "swa", "start": 0.0}, "epochs": 3, "lr": 0.02},
+        {"average": {"kind": "swa", "start": 0.0}, "epochs": 3, "lr": 0.03},
         {"freeze": {"kind": "head_only"}},
         {"freeze": {"kind": "gradual", "every": 1}},
         {"augment": [{"name": "GridDropout", "p": 1.0}]},
