@@ -16,17 +16,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from facemask.faces import faces, finders
 from facemask.photos import memo, photos
 from facemask.records.roots import Roots
 from facemask.runtime import cluster
+from facemask.runtime.arrays import Floats
 from facemask.runtime.errors import UserError
 from facemask.settings import params
 
-Row = npt.NDArray[np.float64]
 Seen = Mapping[str, finders.Sight | None]
 STATES = {"normal": "normal", "incorrect_mask": "incorrect", "eval": "eval"}
 
@@ -94,7 +93,7 @@ def _listed(root: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["photo", "kind", "sha256"])
 
 
-def _box(seen: Seen, key: str) -> Row | None:
+def _box(seen: Seen, key: str) -> Floats | None:
     """The photo's largest face."""
     sight = seen[key]
     return sight.faces[faces.choose(sight, "largest")] if sight is not None and len(sight.faces) else None
@@ -124,7 +123,7 @@ def _likeness(listed: pd.DataFrame, one: Seen, other: Seen) -> list[str]:
     return lines
 
 
-def _iou(one: Row, other: Row) -> float:
+def _iou(one: Floats, other: Floats) -> float:
     low, high = np.maximum(one[:2], other[:2]), np.minimum(one[2:4], other[2:4])
     both = float(np.clip(high - low, 0, None).prod())
     areas = [float((row[2:4] - row[:2]).prod()) for row in (one, other)]

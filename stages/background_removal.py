@@ -17,6 +17,7 @@ from facemask.pixels import archive, codec
 from facemask.records import tables
 from facemask.records.roots import Roots
 from facemask.runtime import cluster, files, progress
+from facemask.runtime.arrays import Pixels
 from facemask.runtime.launch import launch
 from facemask.settings import params
 
@@ -70,7 +71,7 @@ def run(
         )
 
 
-def _sheet(table: pd.DataFrame, archived: Path, where: Roots) -> contact.Pixels:
+def _sheet(table: pd.DataFrame, archived: Path, where: Roots) -> Pixels:
     """Twenty-four photos with matte and person on a chequerboard; first those without a matte."""
     seen = table[(table["status"] == "ok") & (table["matte"] != "unreadable")]
     columns = ("set", "photo", "sha256", "kind", "matte")

@@ -16,6 +16,7 @@ from facemask.pixels import archive, codec
 from facemask.records import tables
 from facemask.records.roots import Roots
 from facemask.runtime import cluster, files, progress
+from facemask.runtime.arrays import Pixels
 from facemask.runtime.launch import launch
 from facemask.settings import params
 
@@ -60,7 +61,7 @@ def run(
         )
 
 
-def _sheet(boxed: pd.DataFrame, crops: Path) -> contact.Pixels:
+def _sheet(boxed: pd.DataFrame, crops: Path) -> Pixels:
     """Forty crops: first those whose box was borrowed, then found ones."""
     shown = boxed[boxed["status"] != "unreadable"]
     rows = list(zip(shown["set"], shown["photo"], shown["kind"], shown["status"], strict=True))

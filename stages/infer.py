@@ -13,9 +13,9 @@ import numpy as np
 
 from facemask.ensemble import combiner, experiments
 from facemask.network import reader
-from facemask.network.predict import Table
 from facemask.records import classes, tables
 from facemask.runtime import files, progress
+from facemask.runtime.arrays import Table
 from facemask.runtime.launch import launch
 from facemask.scoring import metrics
 from facemask.settings import params

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from facemask.network import checkpoints, reader
-from facemask.network.predict import Table, predict
+from facemask.network.predict import predict
 from facemask.records import classes, tables
 from facemask.runtime import files
+from facemask.runtime.arrays import Table
 from facemask.runtime.launch import launch
 from facemask.settings import params, recipes
 from facemask.training import sides

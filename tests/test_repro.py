@@ -23,6 +23,7 @@ pytestmark = pytest.mark.slow
 
 ANSWERS = {"combine", "evaluate", "infer"}
 ALL = {
+    "check",
     "sample_data",
     "synthesise",
     "fix_labels",
@@ -142,7 +143,7 @@ def test_every_eval_photo_is_answered_once(finished: Project) -> None:
 
 
 def test_the_scores_can_be_shown_and_the_plots_drawn(finished: Project) -> None:
-    assert "macro-F1" in finished.run("python", "-m", "facemask", "metrics")
+    assert "macro-F1" in finished.run("python", "-m", "facemask", "scores")
     finished.run("python", "-m", "facemask", "page")
     finished.run("dvc", "plots", "show")
     page = (finished.folder / "dvc_plots" / "index.html").read_text()
@@ -152,27 +153,30 @@ def test_the_scores_can_be_shown_and_the_plots_drawn(finished: Project) -> None:
 
 def test_experiments_run_only_what_they_change(finished: Project) -> None:
     """Overrides of each kind, one after the other, each on top of the one before, as on the command line."""
+
+    def ran(*arguments: str) -> set[str]:
+        # check looks at every change of params.yaml.
+        return finished.dvc(*arguments) - {"check"}
+
     from_manifest = {"build_manifest", "train@0", *ANSWERS}
     # With so few people there may be none whose band moves at 58: then the manifest, and all after it, would stay.
-    labels = tables.read(finished.folder / "data" / "fix_labels" / "labels.csv", tables.LABELS)
+    labels = tables.read(finished.folder / "data" / "fix_labels" / "photos.csv", tables.PHOTOS)
     cut = labels["age"][labels["age"] < 60].max()
-    assert finished.dvc("exp", "run", "-S", f"train.age_cut={cut}") == from_manifest
-    assert finished.dvc("exp", "run", "-S", "train.age_cut=60") == set(), (
-        "the run cache did not restore the first run"
-    )
-    assert finished.dvc("exp", "run", "--name", "slow", "-S", "train.lr=3e-5") == {"train@0", *ANSWERS}
+    assert ran("exp", "run", "-S", f"train.age_cut={cut}") == from_manifest
+    assert ran("exp", "run", "-S", "train.age_cut=60") == set(), "the run cache did not restore the first run"
+    assert ran("exp", "run", "--name", "slow", "-S", "train.lr=3e-5") == {"train@0", *ANSWERS}
     # A past experiment answers beside this one, read out of DVC's cache.
     together = ["-S", "train.lr=4e-3", "-S", "combine.members=[slow]"]
-    assert finished.dvc("exp", "run", *together) == ANSWERS
-    shares = json.loads((finished.folder / "metrics" / "combine.json").read_text())["members"]
+    assert ran("exp", "run", *together) == ANSWERS
+    shares = json.loads((finished.folder / "data" / "combine" / "about.json").read_text())["members"]
     assert set(shares) == {"this", "slow"}
     alone = ["-S", "train.lr=3e-5", "-S", "combine.members=[]"]
-    assert finished.dvc("exp", "run", *alone) == set()
-    assert finished.dvc("exp", "run", "-S", "train.folds=[0,1]") == {"train@1", *ANSWERS}
+    assert ran("exp", "run", *alone) == set()
+    assert ran("exp", "run", "-S", "train.folds=[0,1]") == {"train@1", *ANSWERS}
     turned = not yaml.safe_load((finished.folder / "params.yaml").read_text())["train"]["channels_last"]
     override = f"train.channels_last={str(turned).lower()}"
     # Another memory layout may give the same answers to the last digit that is written: then evaluate stays.
-    assert {"train@0", "train@1", *ANSWERS} - finished.dvc("exp", "run", "-S", override) <= {"evaluate"}
+    assert {"train@0", "train@1", *ANSWERS} - ran("exp", "run", "-S", override) <= {"evaluate"}
     used = yaml.safe_load((finished.folder / "params.yaml").read_text())["train"]
     assert (float(used["lr"]), used["folds"], used["channels_last"]) == (3e-5, [0, 1], turned)
     assert len(finished.run("dvc", "exp", "list", "--name-only").split()) == 7
@@ -209,12 +213,16 @@ def test_two_workers_empty_the_queue(finished: Project) -> None:
         finished.run("dvc", "queue", "stop", "--kill")
         finished.run("dvc", "queue", "remove", "--all")
     for log in logs:
-        assert set(re.findall(r"^Running stage '(.+)':$", log, re.MULTILINE)) == {"evaluate", "infer"}
+        assert set(re.findall(r"^Running stage '(.+)':$", log, re.MULTILINE)) == {
+            "check",
+            "evaluate",
+            "infer",
+        }
     shown = json.loads(finished.run("dvc", "exp", "show", "--json"))
     experiments = [one["revs"][0]["data"] for state in shown for one in state["experiments"] or []]
     used = {
         one["params"]["params.yaml"]["data"]["evaluate"]["confidence"]: json.dumps(
-            one["metrics"]["metrics/evaluate.json"]["data"]
+            one["metrics"]["metrics/oof.json"]["data"]
         )
         for one in experiments
         if one["params"]["params.yaml"]["data"]["infer"]["average"] == "logits"

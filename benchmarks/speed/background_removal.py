@@ -21,6 +21,7 @@ from facemask.mattes import mattes
 from facemask.photos import memo
 from facemask.pixels import codec
 from facemask.runtime import executor, hardware
+from facemask.runtime.arrays import Pixels
 
 _ALIKE = 0.98
 _CHUNK = 16
@@ -89,7 +90,7 @@ def measure(effort: Effort) -> Outcome:
     )
 
 
-def _iou(one: mattes.Pixels, other: mattes.Pixels) -> float:
+def _iou(one: Pixels, other: Pixels) -> float:
     """Intersection over union of two mattes (H, W) cut at 128; 1 if both are empty."""
     either = int(((one >= 128) | (other >= 128)).sum())
     return int(((one >= 128) & (other >= 128)).sum()) / either if either else 1.0
@@ -100,5 +101,5 @@ def _opaque(found: object) -> Image.Image:
     return found
 
 
-def _matte(cutout: mattes.Cutout, like: Image.Image) -> mattes.Pixels:
+def _matte(cutout: mattes.Cutout, like: Image.Image) -> Pixels:
     return codec.decode_matte(cutout.png) if cutout.png else np.zeros((like.height, like.width), np.uint8)

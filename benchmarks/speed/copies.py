@@ -21,6 +21,7 @@ from benchmarks.speed import material
 from facemask.pixels import codec
 from facemask.records import raw
 from facemask.runtime import executor, hardware
+from facemask.runtime.arrays import Pixels
 from facemask.sample import contest
 from facemask.settings import params
 
@@ -56,7 +57,7 @@ def sizes(labelled: int) -> Sizes:
     return Sizes(whole, whole * 2 // 3)
 
 
-def changed(pixels: codec.Pixels, number: int) -> codec.Pixels:
+def changed(pixels: Pixels, number: int) -> Pixels:
     """Another photo of the same person: lighter or darker by up to 12 levels and moved by up to 6 pixels.
 
     Parameters
@@ -165,7 +166,7 @@ def _chunks(lists: Sequence[Wanted]) -> Iterator[Sequence[Wanted]]:
 
 
 def _write(wanted: Sequence[Wanted]) -> int:
-    seen: tuple[Path, codec.Pixels] | None = None
+    seen: tuple[Path, Pixels] | None = None
     for one in wanted:
         if seen is None or seen[0] != one.source:
             seen = one.source, codec.decode(one.source.read_bytes())

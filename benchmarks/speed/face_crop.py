@@ -6,7 +6,6 @@ import functools
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from facenet_pytorch import MTCNN
 from PIL import Image
@@ -16,8 +15,8 @@ from benchmarks.speed.outcome import Effort, Outcome
 from facemask.faces import faces, finders
 from facemask.photos import memo
 from facemask.runtime import executor, hardware
+from facemask.runtime.arrays import Floats
 
-Rows = npt.NDArray[np.float64]
 # Of photos whose faces must be the same, and how far their boxes must overlap.
 _ALIKE, _OVERLAP = 0.99, 0.99
 
@@ -35,7 +34,7 @@ def measure(effort: Effort) -> Outcome:
             spread = functools.partial(executor.processes, workers=workers)
             return list(finders.survey(finder, given.photos[:count], given.where, nothing, spread))
 
-        def detect() -> list[Rows]:
+        def detect() -> list[Floats]:
             return [_detect(theirs, Image.open(path).convert("RGB")) for path in given.paths]
 
         cores = hardware.cores()
@@ -75,12 +74,12 @@ def measure(effort: Effort) -> Outcome:
     )
 
 
-def _detect(theirs: MTCNN, photo: Image.Image) -> Rows:
+def _detect(theirs: MTCNN, photo: Image.Image) -> Floats:
     boxes, scores = theirs.detect(photo)
     return np.zeros((0, 5)) if boxes is None else np.column_stack([boxes, scores]).astype(np.float64)
 
 
-def _agreement(pairs: list[tuple[finders.Sight | None, Rows]]) -> dict[str, Any]:
+def _agreement(pairs: list[tuple[finders.Sight | None, Floats]]) -> dict[str, Any]:
     """How many photos have the same largest face, and how many of our faces facenet finds as well."""
     alike, least, ours, matched = 0, 1.0, 0, 0
     for sight, rows in pairs:
@@ -108,7 +107,7 @@ def _agreement(pairs: list[tuple[finders.Sight | None, Rows]]) -> dict[str, Any]
     }
 
 
-def _overlaps(box: Rows, rows: Rows) -> Rows:
+def _overlaps(box: Floats, rows: Floats) -> Floats:
     """Intersection over union of one box (>= 4,) with each of (N, >= 4)."""
     x0, y0 = np.maximum(box[:2], rows[:, :2]).T
     x1, y1 = np.minimum(box[2:4], rows[:, 2:4]).T

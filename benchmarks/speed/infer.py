@@ -18,9 +18,10 @@ from benchmarks.speed.material import Material
 from benchmarks.speed.outcome import HERE, Effort, Outcome
 from facemask.network import checkpoints, reader
 from facemask.network.classifier import Classifier
-from facemask.network.predict import Photos, Table, predict
+from facemask.network.predict import predict
 from facemask.records import classes
 from facemask.runtime import executor, hardware
+from facemask.runtime.arrays import Pixels, Table
 from facemask.settings import params, recipes
 from facemask.submission.answering import Answerer
 
@@ -73,7 +74,7 @@ def _case(
     def memory() -> None:
         predict([model], ready, views, cfg.average)
 
-    def one(chunk: Sequence[Photos]) -> Table:
+    def one(chunk: Sequence[Pixels]) -> Table:
         return predict([model], chunk, views, cfg.average)
 
     def by_core() -> None:

@@ -26,6 +26,7 @@ from facemask.network import reader
 from facemask.network.classifier import Classifier
 from facemask.records import classes
 from facemask.runtime import hardware
+from facemask.runtime.arrays import Pixels
 from facemask.settings import recipes
 from facemask.training import fit, pixels, ranks
 from facemask.training.batches import Side
@@ -129,7 +130,7 @@ def device() -> str:
     return f"{torch.get_num_threads()} CPU threads"
 
 
-def side(photos: pixels.Pixels) -> Side:
+def side(photos: Pixels) -> Side:
     """Photos with classes at random, each once an epoch."""
     labels = np.random.default_rng(0).integers(0, classes.COUNT, len(photos))
     ages = np.array([25, 45, 65])[labels % 3]

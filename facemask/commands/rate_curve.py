@@ -5,20 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import matplotlib as mpl
-import numpy as np
-import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from facemask.runtime import files
+from facemask.runtime.arrays import Floats
 
 LINE, MARK, INK = "#1f6f8b", "#e08e45", "#22303c"
 
 
-Curve = npt.NDArray[np.float64]
-
-
-def draw(rates: Curve, losses: Curve, suggestion: float, path: Path) -> None:
+def draw(rates: Floats, losses: Floats, suggestion: float, path: Path) -> None:
     """Write a PNG of the smoothed loss, (N,), against the learning rate, (N,), with the suggested rate marked."""
     with mpl.rc_context():
         mpl.rcdefaults()

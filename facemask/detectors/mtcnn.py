@@ -25,9 +25,7 @@ from torch import Tensor
 from torchvision.ops import nms  # type: ignore[import-untyped]
 
 from facemask.runtime import hardware
-
-Pixels = npt.NDArray[np.uint8]
-Rows = npt.NDArray[np.float64]
+from facemask.runtime.arrays import Floats, Pixels
 
 FACTOR: Final = 0.709
 _PHOTOS: Final = 8
@@ -51,7 +49,7 @@ class Networks:
         self.thresholds = thresholds
         self._nets = [net().eval().to(memory_format=torch.channels_last) for net in (PNet, RNet, ONet)]
 
-    def find(self, photos: Sequence[Pixels]) -> list[Rows]:
+    def find(self, photos: Sequence[Pixels]) -> list[Floats]:
         """Find all faces.
 
         Parameters
@@ -66,7 +64,7 @@ class Networks:
         """
         return [rows[:, :5] for rows in self.landmarks(photos)]
 
-    def landmarks(self, photos: Sequence[Pixels]) -> list[Rows]:
+    def landmarks(self, photos: Sequence[Pixels]) -> list[Floats]:
         """Find all faces, and five points of each.
 
         Parameters
@@ -80,7 +78,7 @@ class Networks:
             One array a photo: the columns of :meth:`find`, then x and y in pixels of the eye on the left of the
             photo, the eye on the right, the nose's tip, the left and the right corner of the mouth.
         """
-        found: list[Rows] = [np.zeros((0, 15))] * len(photos)
+        found: list[Floats] = [np.zeros((0, 15))] * len(photos)
         sizes = sorted({photo.shape[:2] for photo in photos})
         with hardware.one_thread(), torch.inference_mode():
             for height, width in sizes:
@@ -92,7 +90,7 @@ class Networks:
                         found[place] = rows
         return found
 
-    def _batch(self, photos: Sequence[Pixels], batch: int) -> list[Rows]:
+    def _batch(self, photos: Sequence[Pixels], batch: int) -> list[Floats]:
         height, width = photos[0].shape[:2]
         sums = torch.zeros((batch, height + 1, width + 1, 3), dtype=torch.int32)
         for place, photo in enumerate(photos):
@@ -247,7 +245,7 @@ def _nms_of_smaller(rows: npt.NDArray[np.float32], threshold: float) -> npt.NDAr
     return np.array(kept, dtype=np.int64)
 
 
-def _tidy(rows: npt.NDArray[np.float32]) -> Rows:
+def _tidy(rows: npt.NDArray[np.float32]) -> Floats:
     """Round to what is meant (0.01 pixels, score 0.0001) and put the best first."""
     wide = rows.astype(np.float64)
     # Adding zero turns -0.0 into 0.0.

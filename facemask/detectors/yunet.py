@@ -15,14 +15,11 @@ from typing import Final
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from facemask.runtime import files
+from facemask.runtime.arrays import Floats, Pixels
 from facemask.runtime.errors import UserError
 from facemask.settings import params
-
-Pixels = npt.NDArray[np.uint8]
-Rows = npt.NDArray[np.float64]
 
 # From YuNet's box to the one MTCNN draws around the same face: the centre moves by these shares of width and height,
 # the sides grow by these factors. Medians over the unmasked photos of every other one of 420 people, searched at
@@ -75,7 +72,7 @@ class Detector:
                 "onnx", content, nothing, (cfg.height, cfg.height), cfg.score, _OVERLAP, _MOST
             )
 
-    def find(self, photos: Sequence[Pixels]) -> list[Rows]:
+    def find(self, photos: Sequence[Pixels]) -> list[Floats]:
         """Find all faces.
 
         Parameters
@@ -97,7 +94,7 @@ class Detector:
         with self._told(), _one_quiet_thread():
             return [self._one(photo) for photo in photos]
 
-    def _one(self, photo: Pixels) -> Rows:
+    def _one(self, photo: Pixels) -> Floats:
         high, wide = photo.shape[:2]
         scale = self._cfg.height / max(high, wide / _WIDEST)
         size = (max(1, round(wide * scale)), max(1, round(high * scale)))
@@ -122,7 +119,7 @@ class Detector:
             ) from None
 
 
-def drawn_alike(boxes: Rows, score: Rows) -> Rows:
+def drawn_alike(boxes: Floats, score: Floats) -> Floats:
     """Turn YuNet's boxes into those that MTCNN draws.
 
     Parameters

@@ -13,9 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from facemask.runtime.arrays import Floats
 from facemask.scoring import metrics
-
-Floats = npt.NDArray[np.float64]
 
 
 def adjusted(table: Floats, prior: Floats, tau: float) -> Floats:

@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any, assert_never
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
 from facemask.ensemble import adjustment
 from facemask.records import classes
+from facemask.runtime.arrays import Floats
 from facemask.runtime.errors import UserError
-
-Floats = npt.NDArray[np.float64]
 
 # Tables pass through files with six digits; smaller probabilities are not told apart.
 SMALLEST = 1e-6

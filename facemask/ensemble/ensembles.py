@@ -18,11 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from facemask.ensemble import adjustment, combiner
+from facemask.runtime.arrays import Floats, Ints
 from facemask.runtime.errors import UserError
 from facemask.settings import params, recipes
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 GROUPS = 5
 

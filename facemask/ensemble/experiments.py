@@ -14,16 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from facemask.ensemble import combiner
 from facemask.ensemble.combiner import Member
 from facemask.records import tables
+from facemask.runtime.arrays import Table
 from facemask.runtime.errors import UserError
 from facemask.scoring import predictions
-
-Table = npt.NDArray[np.float64]
 
 COMBINED = PurePosixPath("data/combine")
 ANSWERS = PurePosixPath("data/infer/probabilities.csv")

@@ -17,7 +17,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from facemask.runtime.arrays import Floats
+
 Statistic = Callable[[Mapping[str, Floats]], Mapping[str, Floats]]
 
 # Numbers held at once for the drawn weights: 16 MiB of float64, whatever the number of people.

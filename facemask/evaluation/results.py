@@ -12,11 +12,10 @@ import numpy.typing as npt
 from facemask.evaluation import calibration, intervals
 from facemask.evaluation.calibration import Reliability
 from facemask.records import classes
+from facemask.runtime.arrays import Floats
 from facemask.scoring import metrics
 from facemask.scoring.predictions import Predictions
 from facemask.settings import params
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Literal, assert_never
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from facemask.faces.finders import Finder, Sight
@@ -17,10 +16,10 @@ from facemask.photos import memo, photos
 from facemask.pixels import boxes, codec
 from facemask.records import roots, tables
 from facemask.runtime import executor, hardware
+from facemask.runtime.arrays import Floats
 from facemask.runtime.errors import UserError
 from facemask.settings import params
 
-Rows = npt.NDArray[np.float64]
 Choice = Literal["largest", "most_confident", "most_central"]
 STATUSES = ("found", "person", "median", "fixed", "frame", "unreadable")
 
@@ -95,7 +94,7 @@ def place(
     return pd.DataFrame(rows, columns=list(tables.BOXES.columns)).astype({"faces": np.int64})
 
 
-def _scale(size: tuple[int, int]) -> Rows:
+def _scale(size: tuple[int, int]) -> Floats:
     height, width = size
     return np.array([width, height, width, height], dtype=np.float64)
 
@@ -114,9 +113,9 @@ class _Borrowed:
     so that one more photo to answer moves no training crop.
     """
 
-    def __init__(self, cfg: params.FaceCrop, table: pd.DataFrame, found: Mapping[str, Rows]) -> None:
-        people: dict[str, list[Rows]] = defaultdict(list)
-        framed: dict[tuple[str, str], list[Rows]] = defaultdict(list)
+    def __init__(self, cfg: params.FaceCrop, table: pd.DataFrame, found: Mapping[str, Floats]) -> None:
+        people: dict[str, list[Floats]] = defaultdict(list)
+        framed: dict[tuple[str, str], list[Floats]] = defaultdict(list)
         for key, person, name in zip(table["photo"], table["person"], table["set"], strict=True):
             if key in found:
                 framed[self.framing(name, key)].append(found[key])
@@ -131,7 +130,7 @@ class _Borrowed:
         """Set and data set of a photo: those whose median box it may borrow."""
         return name, roots.dataset(key)
 
-    def box(self, person: str, framing: tuple[str, str]) -> tuple[str, Rows]:
+    def box(self, person: str, framing: tuple[str, str]) -> tuple[str, Floats]:
         """Status and box of a photo of ``person``."""
         for source in self._fallback:
             match source:

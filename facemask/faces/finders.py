@@ -10,20 +10,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, assert_never
 
 import numpy as np
-import numpy.typing as npt
 
 from facemask.detectors import yunet
 from facemask.photos import memo, photos
 from facemask.pixels import codec
 from facemask.records.roots import Roots
 from facemask.runtime import executor, progress
+from facemask.runtime.arrays import Floats, Pixels
 from facemask.settings import params
 
 if TYPE_CHECKING:
     from facemask.detectors import mtcnn
-
-Pixels = npt.NDArray[np.uint8]
-Rows = npt.NDArray[np.float64]
 
 
 class Sight(NamedTuple):
@@ -40,7 +37,7 @@ class Sight(NamedTuple):
     """
 
     size: tuple[int, int]
-    faces: Rows
+    faces: Floats
     by: int = 0
 
 
@@ -69,7 +66,7 @@ class Finder(abc.ABC):
         """Hash all that the result depends on besides the photo."""
 
     @abc.abstractmethod
-    def find(self, pixels: Sequence[Pixels]) -> list[Rows]:
+    def find(self, pixels: Sequence[Pixels]) -> list[Floats]:
         """Return each photo's faces: (N, 5) x0, y0, x1, y1, score."""
 
 
@@ -91,7 +88,7 @@ class MtcnnFinder(Finder):
             packages=["facenet-pytorch", "torch", "torchvision", "opencv-python-headless", "pillow", "numpy"],
         )
 
-    def find(self, pixels: Sequence[Pixels]) -> list[Rows]:
+    def find(self, pixels: Sequence[Pixels]) -> list[Floats]:
         """See :class:`Finder`."""
         return _networks(self.cfg).find(pixels)
 
@@ -115,7 +112,7 @@ class YunetFinder(Finder):
             packages=["opencv-python-headless", "pillow", "numpy"],
         )
 
-    def find(self, pixels: Sequence[Pixels]) -> list[Rows]:
+    def find(self, pixels: Sequence[Pixels]) -> list[Floats]:
         """See :class:`Finder`."""
         return _detector(self.cfg).find(pixels)
 
@@ -134,7 +131,7 @@ class FixedFinder(Finder):
             self.cfg.model_dump(mode="json"), ["pixels", "detectors", "faces"], ["pillow"]
         )
 
-    def find(self, pixels: Sequence[Pixels]) -> list[Rows]:
+    def find(self, pixels: Sequence[Pixels]) -> list[Floats]:
         """See :class:`Finder`."""
         x0, y0, x1, y1 = self.cfg.box
         relative = np.array([[x0, y0, x1, y1, 1.0]])
@@ -152,7 +149,7 @@ class NoFinder(Finder):
         """See :class:`Finder`."""
         return memo.fingerprint({}, ["pixels", "detectors", "faces"], ["pillow"])
 
-    def find(self, pixels: Sequence[Pixels]) -> list[Rows]:
+    def find(self, pixels: Sequence[Pixels]) -> list[Floats]:
         """See :class:`Finder`."""
         return [np.zeros((0, 5))] * len(pixels)
 
@@ -213,7 +210,7 @@ class _Look:
         return [_pack(one, next(found)) if one is not None else b"null" for one in pixels]
 
 
-def _pack(pixels: Pixels, faces: Rows) -> bytes:
+def _pack(pixels: Pixels, faces: Floats) -> bytes:
     return json.dumps({"size": pixels.shape[:2], "faces": faces.tolist()}).encode()
 
 

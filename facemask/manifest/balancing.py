@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from facemask.records import classes
+from facemask.runtime.arrays import Ints
 from facemask.settings import params
 
 
-def repeats(cfg: params.Balance, rows: pd.DataFrame, *, seed: int) -> classes.Ints:
+def repeats(cfg: params.Balance, rows: pd.DataFrame, *, seed: int) -> Ints:
     """Count, for each training row, how often it is seen.
 
     One count serves every fold: whatever the fold, its training side is a part of ``rows``. The validation
@@ -39,14 +40,14 @@ def repeats(cfg: params.Balance, rows: pd.DataFrame, *, seed: int) -> classes.In
             assert_never(cfg)
 
 
-def _oversample(cfg: params.Oversample, target: classes.Ints) -> classes.Ints:
+def _oversample(cfg: params.Oversample, target: Ints) -> Ints:
     counts = np.bincount(target, minlength=classes.COUNT)
     wanted = cfg.ratio * counts.max(initial=0) / np.maximum(counts, 1)
-    each: classes.Ints = np.clip(np.round(wanted), 1, cfg.cap).astype(np.int64)
+    each: Ints = np.clip(np.round(wanted), 1, cfg.cap).astype(np.int64)
     return each[target]
 
 
-def _undersample(cfg: params.Undersample, rows: pd.DataFrame, seed: int) -> classes.Ints:
+def _undersample(cfg: params.Undersample, rows: pd.DataFrame, seed: int) -> Ints:
     mask, _, _ = classes.decode(rows["target"])
     # A digest of the name draws lots without regard to the order of the rows or to who else is there.
     lots = [hashlib.sha256(f"{seed} {photo}".encode()).hexdigest() for photo in rows["photo"]]

@@ -15,8 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-Pixels = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
+from facemask.runtime.arrays import Floats32, Pixels
 
 
 def matte(photo: Pixels, *, iterations: int, height: int) -> Pixels:
@@ -95,10 +94,10 @@ def _whole(person: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return np.asarray(outside[1:, 1:-1] != outside[0, 0])
 
 
-def _guided(guide: Floats, soft: Floats, radius: int, eps: float = 1e-4) -> Floats:
+def _guided(guide: Floats32, soft: Floats32, radius: int, eps: float = 1e-4) -> Floats32:
     """Smooth ``soft`` (0..1) along the edges of ``guide`` (0..1)."""
 
-    def mean(values: Floats) -> Floats:
+    def mean(values: Floats32) -> Floats32:
         return np.asarray(cv2.blur(values, (2 * radius + 1, 2 * radius + 1)), dtype=np.float32)
 
     mean_guide, mean_soft = mean(guide), mean(soft)

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, assert_never
 
 import cv2
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from facemask.mattes import grabcut
@@ -20,12 +18,12 @@ from facemask.photos import memo, photos
 from facemask.pixels import codec
 from facemask.records.roots import Roots
 from facemask.runtime import executor
+from facemask.runtime.arrays import Pixels
 from facemask.settings import params
 
 if TYPE_CHECKING:
     from facemask.mattes import saliency
 
-Pixels = npt.NDArray[np.uint8]
 STATUSES = ("ok", "empty", "none", "unreadable")
 # Below this share of the photo there is nobody to be seen.
 _NOBODY = 0.01

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import onnxruntime
 import requests
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime
@@ -27,9 +26,8 @@ from rembg.sessions import sessions
 from rembg.sessions.base import BaseSession
 
 from facemask.runtime import files
+from facemask.runtime.arrays import Pixels
 from facemask.runtime.errors import UserError
-
-Pixels = npt.NDArray[np.uint8]
 
 _ORIGIN: Final = "https://github.com/danielgatis/rembg/releases"
 # onnxruntime's exceptions have no common base.

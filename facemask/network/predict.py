@@ -7,17 +7,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, assert_never
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from facemask.network import tta
 from facemask.network.classifier import Classifier
+from facemask.runtime.arrays import Pixels, Table
 from facemask.runtime.errors import UserError
 from facemask.settings import params
 
-Photos = npt.NDArray[np.uint8]
-Table = npt.NDArray[np.float64]
 Average = Literal["probabilities", "logits"]
 Precision = Literal["32", "bf16", "16"]
 LogTable = Callable[[Tensor], Tensor]
@@ -26,7 +24,7 @@ REDUCED = {"bf16": torch.bfloat16, "16": torch.float16}
 
 def predict(
     models: Sequence[Classifier],
-    chunks: Iterable[Photos],
+    chunks: Iterable[Pixels],
     views: Sequence[params.View],
     average: Average,
     *,
@@ -40,7 +38,7 @@ def predict(
     models
         Networks in evaluation mode that expect the same pixels; moved to the GPU where there is one.
     chunks
-        Photos, (n, height, width, 3) uint8 each; read once, whatever the number of models.
+        Pixels, (n, height, width, 3) uint8 each; read once, whatever the number of models.
     views
         One forward pass a model each, see :func:`facemask.network.tta.view`.
     average
@@ -75,7 +73,7 @@ def predict(
 @torch.inference_mode()
 def _tables(
     networks: Sequence[LogTable],
-    chunks: Iterable[Photos],
+    chunks: Iterable[Pixels],
     views: Sequence[params.View],
     average: Average,
     device: torch.device,

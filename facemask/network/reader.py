@@ -9,18 +9,17 @@ from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from facemask.pixels import archive, codec
 from facemask.pixels.boxes import crop
 from facemask.pixels.compose import compose, fit
 from facemask.runtime import hardware
+from facemask.runtime.arrays import Pixels
 from facemask.runtime.errors import UserError
 from facemask.settings import recipes
 
 T = TypeVar("T")
-Photos = npt.NDArray[np.uint8]
 
 
 class Row(NamedTuple):
@@ -60,7 +59,7 @@ class Reader:
         self._with_mattes = image.background != "keep"
         self._part: int | None = None
 
-    def read(self, row: Row) -> Photos:
+    def read(self, row: Row) -> Pixels:
         """Return (height, width, 3) uint8.
 
         Raises
@@ -70,12 +69,12 @@ class Reader:
         """
         return compose(*self._stored(row), self.image)
 
-    def stream(self, wanted: Sequence[Row], chunk: int) -> Iterator[Photos]:
+    def stream(self, wanted: Sequence[Row], chunk: int) -> Iterator[Pixels]:
         """Yield (<= chunk, height, width, 3) arrays in order, decoding ahead in threads."""
         for photos in _ahead(self.read, wanted, chunk):
             yield np.stack(photos)
 
-    def stream_with_mattes(self, wanted: Sequence[Row], chunk: int) -> Iterator[tuple[Photos, Photos]]:
+    def stream_with_mattes(self, wanted: Sequence[Row], chunk: int) -> Iterator[tuple[Pixels, Pixels]]:
         """Yield photos as :meth:`stream` does, and beside them their mattes (<= chunk, height, width).
 
         Mattes are cut and resized as their photos are; a photo without one is all person, 255.
@@ -85,14 +84,14 @@ class Reader:
             photos, mattes = zip(*pairs, strict=True)
             yield np.stack(photos), np.stack(mattes)
 
-    def _with_matte(self, row: Row) -> tuple[Photos, Photos]:
+    def _with_matte(self, row: Row) -> tuple[Pixels, Pixels]:
         photo, matte = self._stored(row)
         size = self.image.size
         return compose(photo, matte, self.image), np.full(size, 255, np.uint8) if matte is None else fit(
             matte, size
         )
 
-    def _stored(self, row: Row) -> tuple[Photos, Photos | None]:
+    def _stored(self, row: Row) -> tuple[Pixels, Pixels | None]:
         """Return the crop and, where one is stored and wanted, its matte of the same size."""
         photo = self._decoded(_entry(self._crops.of(row.set), f"{row.photo}.jpg"))
         if not self._with_mattes or not row.matte:
@@ -100,7 +99,7 @@ class Reader:
         whole = codec.decode_matte(_entry(self._stored_mattes.of(row.set), f"{row.photo}.png"))
         return photo, crop(whole, row.box, photo.shape[:2])
 
-    def _decoded(self, data: bytes) -> Photos:
+    def _decoded(self, data: bytes) -> Pixels:
         """Decode a crop, no larger than it has to be; several threads may come first."""
         if self._part is None:
             # All crops of an archive have one size.

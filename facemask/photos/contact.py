@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from facemask.pixels import compose
 from facemask.runtime import files
+from facemask.runtime.arrays import Pixels
 
-Pixels = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]
 Thing = TypeVar("Thing")
 

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from facemask.pixels import compose
+from facemask.runtime.arrays import Pixels
 
 Box = tuple[float, float, float, float]
-Pixels = npt.NDArray[np.uint8]
 
 
 def written(box: npt.ArrayLike) -> Box:

@@ -9,10 +9,9 @@ from typing import Final
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-Pixels = npt.NDArray[np.uint8]
+from facemask.runtime.arrays import Pixels
 
 MOST_PIXELS: Final = 64_000_000
 # Parts of a JPEG's height and width that can be decoded, and how OpenCV is told.

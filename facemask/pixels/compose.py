@@ -6,9 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from facemask.runtime.arrays import Pixels
 from facemask.settings import recipes
-
-Pixels = npt.NDArray[np.uint8]
 
 
 def fit(crop: Pixels, size: tuple[int, int]) -> Pixels:

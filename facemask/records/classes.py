@@ -8,6 +8,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from facemask.runtime.arrays import Floats, Ints
+
 MASKS: Final = ("wear", "incorrect", "normal")
 GENDERS: Final = ("male", "female")
 AGES: Final = ("<30", "30-59", ">=60")
@@ -18,9 +20,6 @@ NAMES: Final = tuple(f"{mask} {gender} {age}" for mask in MASKS for gender in GE
 
 OFFICIAL_YOUNG_CUT: Final = 30
 OFFICIAL_AGE_CUT: Final = 60
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 
 def band(age: npt.ArrayLike, young_cut: int = OFFICIAL_YOUNG_CUT, age_cut: int = OFFICIAL_AGE_CUT) -> Ints:

@@ -6,6 +6,8 @@ executor
     several processes or threads, results in order
 cluster
     the same over several machines, through Ray
+arrays
+    types of arrays
 hardware
     cores, processes, threads
 progress

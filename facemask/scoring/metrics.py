@@ -18,9 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facemask.records import classes
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from facemask.runtime.arrays import Floats, Ints
 
 SIZES: Final = {"class": classes.COUNT} | {name: len(values) for name, values in classes.ATTRIBUTES.items()}
 KEYS: Final = ("macro_f1", "accuracy", *(f"{name}_f1" for name in classes.ATTRIBUTES))

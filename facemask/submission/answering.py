@@ -13,8 +13,9 @@ import numpy as np
 import torch
 
 from facemask.network import checkpoints, reader
-from facemask.network.predict import Table, predict
+from facemask.network.predict import predict
 from facemask.runtime import cluster, executor, hardware
+from facemask.runtime.arrays import Table
 from facemask.runtime.errors import UserError
 from facemask.settings import params
 

@@ -12,8 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
-Points = npt.NDArray[np.float64]
+from facemask.runtime.arrays import Floats, Floats32
 
 # Of an adult's face, in units of half the distance of the eyes.
 _MOUTH: Final = 2.0
@@ -39,9 +38,9 @@ class Pose:
         Height of the nose's tip in the frame; about 1.2.
     """
 
-    origin: Points
-    across: Points
-    down: Points
+    origin: Floats
+    across: Floats
+    down: Floats
     turn: tuple[float, float]
     nose: float
 
@@ -50,13 +49,13 @@ class Pose:
         """Pixels a unit."""
         return float(np.sqrt(abs(self.across[0] * self.down[1] - self.across[1] * self.down[0])))
 
-    def project(self, points: npt.NDArray[np.floating]) -> Points:
+    def project(self, points: npt.NDArray[np.floating]) -> Floats:
         """Take points (N, 2) of the frame to the photo's pixels."""
         out = _depth(points[:, 0], points[:, 1])
         x, y = points[:, 0] + self.turn[0] * out, points[:, 1] + self.turn[1] * out
         return np.asarray(self.origin + x[:, None] * self.across + y[:, None] * self.down)
 
-    def locate(self, px: Floats, py: Floats) -> tuple[Floats, Floats]:
+    def locate(self, px: Floats32, py: Floats32) -> tuple[Floats32, Floats32]:
         """Take pixels to the frame; the inverse of :meth:`project` on the side that is seen."""
         matrix = np.linalg.inv(np.column_stack([self.across, self.down]))
         px, py = px - self.origin[0], py - self.origin[1]

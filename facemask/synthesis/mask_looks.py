@@ -12,9 +12,9 @@ from typing import Final, Literal, NamedTuple, assert_never
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from facemask.runtime.arrays import Floats32
+
 Style = Literal["surgical", "cloth", "respirator"]
 Pattern = Literal["plain", "stripes", "dots", "check", "marbled"]
 
@@ -73,7 +73,7 @@ class Seat(NamedTuple):
     bottom: float
     drop: float
 
-    def share(self, y: Floats) -> Floats:
+    def share(self, y: Floats32) -> Floats32:
         """Heights as shares of the mask: 0 at its top, 1 at its bottom."""
         return np.asarray((y - self.top) / (self.bottom - self.top), dtype=np.float32)
 
@@ -96,7 +96,7 @@ def draw(styles: Sequence[Style], rng: np.random.Generator, count: int) -> list[
     return looks
 
 
-def outline(style: Style, seat: Seat) -> Floats:
+def outline(style: Style, seat: Seat) -> Floats32:
     """Outline of a mask, (N, 2) closed, smooth."""
     match style:
         case "surgical":
@@ -131,13 +131,13 @@ def outline(style: Style, seat: Seat) -> Floats:
     return points.astype(np.float32)
 
 
-def step(values: Floats, low: float, high: float) -> Floats:
+def step(values: Floats32, low: float, high: float) -> Floats32:
     """Smooth step from 0 at ``low`` to 1 at ``high``."""
     share = np.clip((values - low) / (high - low), 0, 1)
     return np.asarray(share * share * (3 - 2 * share), dtype=np.float32)
 
 
-def noise(x: Floats, y: Floats, size: float, rng: np.random.Generator) -> Floats:
+def noise(x: Floats32, y: Floats32, size: float, rng: np.random.Generator) -> Floats32:
     """Smooth noise fixed to the cloth: about -1..1, with lumps of ``size`` units."""
     cells = int(8 / size) + 4
     lumps = rng.standard_normal((cells, cells)).astype(np.float32)
@@ -153,7 +153,9 @@ def noise(x: Floats, y: Floats, size: float, rng: np.random.Generator) -> Floats
     )
 
 
-def cloth(look: Look, seat: Seat, x: Floats, y: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
+def cloth(
+    look: Look, seat: Seat, x: Floats32, y: Floats32, rng: np.random.Generator
+) -> tuple[Floats32, Floats32]:
     """Return the cloth's colour (H, W, 3) 0..255 in white light, and its relief (H, W) towards the viewer, in units."""
     base = np.asarray(COLOURS[look.colour], np.float32) * np.float32(rng.uniform(0.95, 1.03))
     colour = np.broadcast_to(base, (*x.shape, 3)).copy()
@@ -185,7 +187,7 @@ def cloth(look: Look, seat: Seat, x: Floats, y: Floats, rng: np.random.Generator
     return (colour * (1 - np.clip(dark, -0.2, 0.6))[..., None]).astype(np.float32), relief.astype(np.float32)
 
 
-def _pleats(seat: Seat, x: Floats, y: Floats, middle: Floats, relief: Floats) -> Floats:
+def _pleats(seat: Seat, x: Floats32, y: Floats32, middle: Floats32, relief: Floats32) -> Floats32:
     """Fold the relief three times; the pleats gape in the middle and meet at the ends."""
     dark = np.zeros_like(x)
     side = seat.top + seat.drop
@@ -197,7 +199,7 @@ def _pleats(seat: Seat, x: Floats, y: Floats, middle: Floats, relief: Floats) ->
     return dark
 
 
-def _panels(seat: Seat, x: Floats, middle: Floats, share: Floats, relief: Floats) -> Floats:
+def _panels(seat: Seat, x: Floats32, middle: Floats32, share: Floats32, relief: Floats32) -> Floats32:
     """Raise the relief to a beak of three panels that meet at the sides."""
     upper, lower = 0.44 - 0.17 * middle, 0.5 + 0.17 * middle
     relief += 0.5 * middle * np.clip(1 - np.abs(share - 0.46) / 0.55, 0, 1)
@@ -209,7 +211,7 @@ def _panels(seat: Seat, x: Floats, middle: Floats, share: Floats, relief: Floats
     return dark
 
 
-def _valve(seat: Seat, x: Floats, y: Floats, colour: Floats, relief: Floats) -> None:
+def _valve(seat: Seat, x: Floats32, y: Floats32, colour: Floats32, relief: Floats32) -> None:
     """Set a breathing valve beside the middle."""
     centre = seat.top + 0.62 * (seat.bottom - seat.top)
     radius = np.hypot((x - 0.8) / 0.36, (y - centre) / 0.34).astype(np.float32)
@@ -219,7 +221,7 @@ def _valve(seat: Seat, x: Floats, y: Floats, colour: Floats, relief: Floats) -> 
     relief += 0.1 * step(radius, 1.05, 0.8)
 
 
-def _pattern(kind: Pattern, x: Floats, y: Floats, rng: np.random.Generator) -> Floats:
+def _pattern(kind: Pattern, x: Floats32, y: Floats32, rng: np.random.Generator) -> Floats32:
     """How much of the second colour shows, (H, W) 0..1."""
     often = np.float32(rng.uniform(9, 15))
     turned = x * np.float32(np.cos(0.5)) + y * np.float32(np.sin(0.5))

@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from facemask.runtime.arrays import Floats, Floats32, Pixels
 from facemask.synthesis import mask_looks
-from facemask.synthesis.head_pose import Points, Pose
-from facemask.synthesis.mask_looks import Floats, Look, Seat, step
+from facemask.synthesis.head_pose import Pose
+from facemask.synthesis.mask_looks import Look, Seat, step
 
-Pixels = npt.NDArray[np.uint8]
 Wearing = Literal["right", "below_nose", "below_mouth", "on_eyes"]
 
 _EAR: Final = 2.3
@@ -106,7 +106,7 @@ def wear(photo: Pixels, pose: Pose, look: Look, wearing: Wearing, rng: np.random
     return done
 
 
-def _loops(where: Seat) -> list[Floats]:
+def _loops(where: Seat) -> list[Floats32]:
     """Ear loops, from the mask's corners to behind the ears: (N, 2) each."""
     top = where.top + max(where.drop, -0.1) + 0.12
     low = where.top + 0.72 * (where.bottom - where.top)
@@ -123,7 +123,7 @@ def _loops(where: Seat) -> list[Floats]:
     return loops
 
 
-def _window(pose: Pose, lines: list[Floats], shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
+def _window(pose: Pose, lines: list[Floats32], shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
     """Pixels that may change: x0, y0, x1, y1, or None if all of them lie outside."""
     points = np.vstack([pose.project(line) for line in lines])
     low = np.floor(points.min(axis=0) - 0.5 * pose.unit - 2).astype(int)
@@ -133,7 +133,7 @@ def _window(pose: Pose, lines: list[Floats], shape: tuple[int, ...]) -> tuple[in
     return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
 
-def _filled(points: Points, window: tuple[int, int, int, int], fine: int) -> Floats:
+def _filled(points: Floats, window: tuple[int, int, int, int], fine: int) -> Floats32:
     """Cover (H, W) 0..1 of a polygon within a window, antialiased by ``fine`` pixels a pixel and side."""
     size = (window[2] - window[0], window[3] - window[1])
     canvas = np.zeros((size[1] * fine, size[0] * fine), np.uint8)
@@ -141,7 +141,7 @@ def _filled(points: Points, window: tuple[int, int, int, int], fine: int) -> Flo
     return _small(canvas, size).astype(np.float32) / np.float32(255)
 
 
-def _stroked(lines: list[Points], width: float, window: tuple[int, int, int, int], fine: int) -> Floats:
+def _stroked(lines: list[Floats], width: float, window: tuple[int, int, int, int], fine: int) -> Floats32:
     """Cover (H, W) 0..1 of lines of a width in pixels, as :func:`_filled`."""
     size = (window[2] - window[0], window[3] - window[1])
     canvas = np.zeros((size[1] * fine, size[0] * fine), np.uint8)
@@ -150,7 +150,7 @@ def _stroked(lines: list[Points], width: float, window: tuple[int, int, int, int
     return _small(canvas, size).astype(np.float32) / np.float32(255)
 
 
-def _sixteenths(points: Points, window: tuple[int, int, int, int], fine: int) -> npt.NDArray[np.int32]:
+def _sixteenths(points: Floats, window: tuple[int, int, int, int], fine: int) -> npt.NDArray[np.int32]:
     return np.rint(((points - window[:2] + 0.5) * fine - 0.5) * 16).astype(np.int32)
 
 
@@ -158,7 +158,7 @@ def _small(values: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
     return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA))
 
 
-def _blurred(values: Floats, sigma: float) -> Floats:
+def _blurred(values: Floats32, sigma: float) -> Floats32:
     """Blur; a wide blur is made at a lower resolution, where it costs little."""
     coarse = max(1, int(sigma / 4))
     if coarse == 1:
@@ -169,7 +169,7 @@ def _blurred(values: Floats, sigma: float) -> Floats:
     return np.asarray(cv2.resize(blurred, (wide, high), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
 
 
-def _form(where: Seat, x: Floats, y: Floats, relief: Floats, unit: float) -> Floats:
+def _form(where: Seat, x: Floats32, y: Floats32, relief: Floats32, unit: float) -> Floats32:
     """Shading of the cloth (H, W), about 1: the face below it, its folds, its edges."""
     face = 0.45 * np.exp(-((x / 0.55) ** 2) - ((y - 1.25) / 0.75) ** 2)
     face += 0.25 * np.exp(-((x / 0.7) ** 2) - ((y - 2.95) / 0.45) ** 2) - 0.1 * x * x
@@ -181,7 +181,7 @@ def _form(where: Seat, x: Floats, y: Floats, relief: Floats, unit: float) -> Flo
     return np.asarray(shade * (1 - 0.08 * step(rim.astype(np.float32), 0.44, 0.5)), dtype=np.float32)
 
 
-def _light(photo: Pixels, part: Floats, x: Floats, y: Floats, unit: float) -> tuple[Floats, float]:
+def _light(photo: Pixels, part: Floats32, x: Floats32, y: Floats32, unit: float) -> tuple[Floats32, float]:
     """Light on the face (H, W), 1 in a bright photo, and the photo's grain in grey levels."""
     luma = part @ _LUMA
     skin = ((x / 1.6) ** 2 + ((y - 1.3) / 1.9) ** 2 < 1).astype(np.float32)

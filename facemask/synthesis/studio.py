@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, JpegImagePlugin
 
 from facemask.pixels import codec
+from facemask.runtime.arrays import Pixels
 from facemask.runtime.errors import UserError
 from facemask.settings import params
 from facemask.synthesis import head_pose, mask_looks, masks
@@ -22,7 +22,6 @@ from facemask.synthesis import head_pose, mask_looks, masks
 if TYPE_CHECKING:
     from facemask.detectors import mtcnn
 
-Pixels = npt.NDArray[np.uint8]
 
 MASKS: Final = tuple(f"mask{n}" for n in range(1, 6))
 PRELOAD: Final = ("facemask.detectors.mtcnn", "facemask.synthesis.studio")

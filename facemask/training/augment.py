@@ -12,12 +12,10 @@ from typing import Any, Final
 import albumentations
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from facemask.runtime.arrays import Pixels
 from facemask.runtime.errors import UserError
 from facemask.settings import recipes
-
-Pixels = npt.NDArray[np.uint8]
 
 # Steps that choose among or order other steps, listed under ``transforms``.
 COMPOSITIONS: Final = (

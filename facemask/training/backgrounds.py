@@ -7,9 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from facemask.pixels.compose import composite, fit
+from facemask.runtime.arrays import Pixels
 from facemask.settings import recipes
-
-Pixels = npt.NDArray[np.uint8]
 
 
 class Backgrounds:

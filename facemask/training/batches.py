@@ -8,21 +8,18 @@ from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from facemask.records import bands
 from facemask.runtime import hardware
+from facemask.runtime.arrays import Floats, Ints, Pixels
 from facemask.settings import recipes
 from facemask.training.augment import Augmentation
 from facemask.training.backgrounds import Backgrounds
-from facemask.training.pixels import Pixels
 
 T = TypeVar("T")
-Integers = npt.NDArray[np.int64]
-Weights = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -48,10 +45,10 @@ class Side:
     """
 
     pixels: Pixels
-    targets: Integers
-    ages: Integers
-    labels: Integers
-    repeats: Integers
+    targets: Ints
+    ages: Ints
+    labels: Ints
+    repeats: Ints
     mattes: Pixels | None = None
     cuts: bands.Cuts = bands.OFFICIAL
 
@@ -59,7 +56,7 @@ class Side:
 class Ticket(NamedTuple):
     """What a loader worker is told of one batch: its rows, and the seed of all that is drawn for it."""
 
-    rows: Integers
+    rows: Ints
     seed: int
 
 
@@ -72,9 +69,7 @@ class Batch(NamedTuple):
     labels: Tensor
 
 
-def sampler_weights(
-    cfg: recipes.Shuffle | recipes.Weighted, targets: Integers, repeats: Integers
-) -> Weights | None:
+def sampler_weights(cfg: recipes.Shuffle | recipes.Weighted, targets: Ints, repeats: Ints) -> Floats | None:
     """Return each row's chance to be drawn, or None where the sampler only shuffles.
 
     A row's chance is its ``repeats`` over (draws of its class) ** ``power``, so that with ``power`` 1 all classes are
@@ -135,12 +130,12 @@ class Order(Tickets):
 
     def __init__(
         self,
-        repeats: Integers,
+        repeats: Ints,
         *,
         batch_size: int,
         seed: int,
         shuffle: bool,
-        weights: Weights | None = None,
+        weights: Floats | None = None,
         rank: int = 0,
         world: int = 1,
     ) -> None:

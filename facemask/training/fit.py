@@ -17,6 +17,7 @@ from lightning.pytorch.utilities.combined_loader import CombinedLoader
 
 from facemask.network.classifier import Classifier
 from facemask.runtime import hardware
+from facemask.runtime.arrays import Pixels
 from facemask.runtime.errors import UserError
 from facemask.settings import recipes
 from facemask.training import averaging, pseudo, ranks, refitting
@@ -24,7 +25,6 @@ from facemask.training.augment import Augmentation
 from facemask.training.backgrounds import Backgrounds
 from facemask.training.batches import Batches, Order, Side, loader, sampler_weights
 from facemask.training.curves import MONITOR, Curves, Lines
-from facemask.training.pixels import Pixels
 from facemask.training.task import Task
 from facemask.training.unlabelled import Endless, Pairs
 

@@ -13,8 +13,7 @@ import numpy.typing as npt
 
 from facemask.network.reader import Reader, Row
 from facemask.runtime import progress
-
-Pixels = npt.NDArray[np.uint8]
+from facemask.runtime.arrays import Pixels
 
 CHUNK = 256
 

@@ -12,17 +12,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from facemask.network.classifier import Classifier
 from facemask.records import classes
+from facemask.runtime.arrays import Ints, Pixels, Table
 from facemask.settings import recipes
 from facemask.training.batches import Side
-from facemask.training.pixels import Pixels, stacked
-
-Table = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.int64]
+from facemask.training.pixels import stacked
 
 
 @torch.inference_mode()
@@ -38,7 +35,7 @@ def predict(model: Classifier, photos: Pixels, batch_size: int) -> Table:
     return np.asarray(torch.cat(parts).numpy() if parts else np.zeros((0, classes.COUNT)))
 
 
-def choose(cfg: recipes.SelfTraining, table: Table) -> Rows:
+def choose(cfg: recipes.SelfTraining, table: Table) -> Ints:
     """Rows whose highest probability reaches the threshold; of each class the most confident ``per_class``.
 
     Returns
@@ -60,7 +57,7 @@ def choose(cfg: recipes.SelfTraining, table: Table) -> Rows:
     return np.sort(order).astype(np.int64)
 
 
-def join(train: Side, unlabelled: Pixels, chosen: Rows, table: Table) -> Side:
+def join(train: Side, unlabelled: Pixels, chosen: Ints, table: Table) -> Side:
     """``train`` with the chosen photos below it, each seen once an epoch.
 
     An age in years, which fine age targets ask for, is the median of the training photos in the class's band.

@@ -15,18 +15,17 @@ from typing import Final
 
 import lightning as L
 import numpy as np
-import numpy.typing as npt
 import torch
 from lightning.pytorch.tuner.tuning import Tuner
 from scipy.ndimage import gaussian_filter1d
 
 from facemask.network.classifier import Classifier
+from facemask.runtime.arrays import Floats, Pixels
 from facemask.runtime.errors import UserError
 from facemask.settings import recipes
 from facemask.training import ranks
 from facemask.training.batches import Side
 from facemask.training.fit import loaders, trainer
-from facemask.training.pixels import Pixels
 from facemask.training.task import Task
 
 # Below three steps a decade a slope is that of one batch against the next.
@@ -36,15 +35,13 @@ WIDTH: Final = 0.3
 # Of Lightning's moving average.
 _MOMENTUM: Final = 0.98
 
-Curve = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class Finding:
     """Rates tried, the smoothed loss at each, and the rate where that falls fastest."""
 
-    rates: Curve
-    losses: Curve
+    rates: Floats
+    losses: Floats
     suggestion: float
 
 
@@ -94,7 +91,7 @@ def find(
     return steepest(np.array(found.results["lr"]), losses)
 
 
-def steepest(rates: Curve, losses: Curve) -> Finding:
+def steepest(rates: Floats, losses: Floats) -> Finding:
     """Smooth a curve and look where, on the way to its lowest point, it falls fastest over the logarithm of the rate.
 
     Smoothed to both sides, a curve falls where it did before; a moving average falls later. Over the rate itself the
@@ -129,7 +126,7 @@ def steepest(rates: Curve, losses: Curve) -> Finding:
     )
 
 
-def _raw(averages: Curve) -> Curve:
+def _raw(averages: Floats) -> Floats:
     """Losses of single batches out of Lightning's moving averages of them."""
     # Each is divided by 1 - _MOMENTUM ** (its steps + 1): by one step too many.
     sums = averages * (1 - _MOMENTUM ** np.arange(2, len(averages) + 2))

@@ -19,14 +19,13 @@ from sklearn.linear_model import LogisticRegression
 
 from facemask.network.classifier import Classifier
 from facemask.records import classes
+from facemask.runtime.arrays import Floats, Pixels
 from facemask.runtime.errors import UserError
 from facemask.scoring import metrics
 from facemask.settings import recipes
 from facemask.training import pseudo
 from facemask.training.batches import Side
-from facemask.training.pixels import Pixels
 
-Floats = npt.NDArray[np.float64]
 ABSENT = -30.0
 
 

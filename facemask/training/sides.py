@@ -12,11 +12,12 @@ import pandas as pd
 
 from facemask.network import reader
 from facemask.records import bands, tables
+from facemask.runtime.arrays import Pixels
 from facemask.runtime.errors import UserError
 from facemask.scoring import predictions
 from facemask.settings import recipes
 from facemask.training.batches import Side
-from facemask.training.pixels import Pixels, decoded
+from facemask.training.pixels import decoded
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from facemask.runtime.arrays import Pixels
 from facemask.training.augment import Augmentation
 from facemask.training.batches import Ticket, Tickets
-from facemask.training.pixels import Pixels
 
 
 class Pair(NamedTuple):

@@ -17,6 +17,7 @@ from facemask.faces import finders
 from facemask.pixels import archive, boxes, codec
 from facemask.records import tables
 from facemask.runtime import hardware
+from facemask.runtime.arrays import Pixels
 from facemask.runtime.errors import UserError
 from facemask.settings import params
 from stages import face_crop
@@ -137,7 +138,7 @@ def test_a_crop_is_cut_once_for_each_box_and_size(
     cut: list[tuple[float, ...]] = []
     real = boxes.crop
 
-    def counted(pixels: boxes.Pixels, box: boxes.Box, size: tuple[int, int]) -> boxes.Pixels:
+    def counted(pixels: Pixels, box: boxes.Box, size: tuple[int, int]) -> Pixels:
         cut.append((*box, *size))
         return real(pixels, box, size)
 

@@ -19,13 +19,13 @@ import yaml
 
 from facemask.mattes import mattes
 from facemask.photos import memo, photos
-from facemask.pixels import archive
+from facemask.records import tables
 from facemask.runtime import hardware
 from facemask.settings import loading
 from stages import background_removal, fix_labels
 
 PATIENCE = 240.0
-WRITTEN = {"out": Path("out"), "metrics": Path("m/metrics.json"), "plot": Path("m/sheet.jpg")}
+WRITTEN = {"out": Path("out")}
 # Two workers, each with two chunks of sixteen photos under way or done and waiting for their turn.
 UNDER_WAY = 2 * 2 * 16
 # Python imports this first, in workers too. It notes which photos are read. So that the moment of a kill does not hang
@@ -74,21 +74,21 @@ class Project:
         self.folder, self.root, self.repository = folder, root, repository
         self.content = yaml.safe_dump(content)
         self.running: list[subprocess.Popen[bytes]] = []
-        for name in ("extra", "synthesise/train", "truth", "watch"):
+        for name in ("extra", "synthesise/train", "watch"):
             (folder / name).mkdir(parents=True)
         (folder / "watch" / "sitecustomize.py").write_text(WATCH)
         (folder / "synthesise/train/train.csv").write_text("id,gender,race,age,path\n")
         (folder / "fixes.csv").write_text("dataset,id,field,old,new,status,source,note\n")
-        archive.write(folder / "truth" / "mattes.zip", {})
         cfg = loading.parse(content, "toy")
         places = {"root": root, "extra": folder / "extra", "synthetic": folder / "synthesise"}
-        written = {"out": folder / "labels", "metrics": folder / "labels.json"}
-        fix_labels.run(cfg.fix_labels, fixes=folder / "fixes.csv", **places, **written)
-        self.photos = photos.readable(photos.listed(folder / "labels"))
+        fix_labels.run(cfg.fix_labels, label_fixes=folder / "fixes.csv", out=folder / "labels", **places)
+        listed = folder / "labels" / "photos.csv"
+        by_set = photos.by_set(tables.read(listed, tables.PHOTOS), suffix=".png")
+        self.photos = [photo for some in by_set.values() for photo in some]
         keys = photos.keys(self.photos, mattes.build(cfg.background_removal.matting).fingerprint())
         self.keys = {photo.key: key for photo, key in zip(self.photos, keys, strict=True)}
         self.cfg = cfg.background_removal
-        self.places = places | {"labels": folder / "labels", "truth": folder / "truth"}
+        self.places = places | {"photo_table": listed}
 
     def start(
         self, work: str, *, photos: int = 10**9, renamed: str = "", **environment: str
@@ -108,7 +108,9 @@ class Project:
             "DVC_ROOT": str(self.folder),
             "PYTHONPATH": f"{self.folder / 'watch'}{os.pathsep}{self.repository}",
         }
-        options = [text for name, path in places.items() for text in (f"--{name}", str(path))]
+        options = [
+            text for name, path in places.items() for text in (f"--{name.replace('_', '-')}", str(path))
+        ]
         with (here / "said").open("wb") as said:
             process = subprocess.Popen(
                 [sys.executable, "-m", "stages.background_removal", *options],
@@ -132,11 +134,10 @@ class Project:
         return self.written(work)
 
     def written(self, work: str) -> dict[str, bytes]:
-        """Bytes of the outputs, by name."""
-        # Of a kill a hidden file under a temporary name may remain beside an output, never inside it.
-        folders = (("out", "*"), ("m", "[!.]*"))
-        found = (path for name, pattern in folders for path in (self.folder / work / name).glob(pattern))
-        return {path.name: path.read_bytes() for path in found}
+        """Bytes of the outputs, by their path."""
+        out = self.folder / work / "out"
+        files = [path for path in out.rglob("*") if path.is_file()]
+        return {path.relative_to(out).as_posix(): path.read_bytes() for path in files}
 
     def read(self, work: str) -> list[str]:
         """Keys of the photos that were read in the last run, in order."""
@@ -206,17 +207,13 @@ def test_a_killed_stage_goes_on_where_it_was(project: Project) -> None:
         until(lambda workers=workers: not any(map(alive, workers)))  # type: ignore[misc]
         assert len(set(project.read("killed")) - project.held()) <= UNDER_WAY
         assert not (here / "out").exists()
-        assert not (here / "m").exists()
-    # At the last moments: before the folder gets its name, and between that and the metrics.
-    for name, whole in (("out", False), ("m/metrics.json", True)):
-        known = project.held()
-        process = project.start("killed", renamed=name)
-        assert process.wait(PATIENCE) == -signal.SIGKILL, (here / "said").read_text()
-        assert project.held() == set(project.keys)
-        assert set(project.read("killed")) == set(project.keys) - known
-        assert (here / "out").exists() == whole
-        assert not (here / name).exists()
-    assert all(path.read_bytes() == undisturbed[path.name] for path in (here / "out").iterdir())
+    # At the last moment, before the folder gets its name; the contact sheet has then read some photos again.
+    known = project.held()
+    process = project.start("killed", renamed="out")
+    assert process.wait(PATIENCE) == -signal.SIGKILL, (here / "said").read_text()
+    assert project.held() == set(project.keys)
+    assert set(project.read("killed")) >= set(project.keys) - known
+    assert not (here / "out").exists()
     assert project.finish("killed") == undisturbed
     assert len(project.read("killed")) < UNDER_WAY, "only the contact sheet is drawn from photos"
     shutil.rmtree(project.folder / ".cache")

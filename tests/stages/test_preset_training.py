@@ -63,10 +63,10 @@ def test_a_preset_trains_scores_and_answers(
     assert len(submission) == 7
     assert submission["ans"].between(0, 17).all()
     pipeline.evaluate(cfg)
-    scores = json.loads(Path("metrics/scores.json").read_text())
-    assert 0 <= scores["macro_f1"] <= 1
+    scores = json.loads(Path("metrics/oof.json").read_text())
+    assert 0 <= scores["f1"] <= 1
     # The sample's own answers are known.
-    assert 0 <= json.loads(Path("metrics/answers.json").read_text())["macro_f1"] <= 1
+    assert 0 <= json.loads(Path("metrics/eval.json").read_text())["eval"] <= 1
     assert len(pd.read_csv("curves/fold0/scores.csv")) == 1
     # Pseudo-labelled eval photos are told wherever a score stands.
     used = cfg.train.unlabelled.kind != "none" and cfg.train.pool == "eval"
