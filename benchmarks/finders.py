@@ -26,7 +26,7 @@ from facemask.runtime.arrays import Floats
 from facemask.runtime.errors import UserError
 from facemask.settings import params
 
-Seen = Mapping[str, finders.Sight | None]
+Seen = Mapping[str, finders.Detection | None]
 STATES = {"normal": "normal", "incorrect_mask": "incorrect", "eval": "eval"}
 
 
@@ -64,16 +64,16 @@ def table(root: Path, model: Path, height: int, score: float) -> str:
     }
     some = [photos.Photo(*pair) for pair in zip(listed["photo"], listed["sha256"], strict=True)]
     where = Roots(root, root, root)
-    with memo.opened("face_crop") as kept, cluster.workers("local") as spread:
-        seen = {name: finders.search(one, some, where, kept, spread) for name, one in tried.items()}
+    with memo.opened("face_crop") as kept, cluster.workers("local") as pool:
+        seen = {name: finders.search(one, some, where, kept, pool) for name, one in tried.items()}
     kinds = ["mask", "incorrect", "normal", "eval"]
     counts = listed["kind"].value_counts()
     lines = [
         f"| finder | {' | '.join(f'{kind} ({counts.get(kind, 0):,})' for kind in kinds)} | all ({len(listed):,}) |",
         f"|---|{'---|' * (len(kinds) + 1)}",
     ]
-    for name, sights in seen.items():
-        found = pd.Series([_box(sights, key) is not None for key in listed["photo"]])
+    for name, detections in seen.items():
+        found = pd.Series([_box(detections, key) is not None for key in listed["photo"]])
         parts = [found[listed["kind"] == kind] for kind in kinds] + [found]
         lines.append(f"| {name} | {' | '.join(_rate(part) for part in parts)} |")
     one, other, _ = seen.values()
@@ -95,8 +95,11 @@ def _listed(root: Path) -> pd.DataFrame:
 
 def _box(seen: Seen, key: str) -> Floats | None:
     """The photo's largest face."""
-    sight = seen[key]
-    return sight.faces[faces.choose(sight, "largest")] if sight is not None and len(sight.faces) else None
+    detection = seen[key]
+    if detection is None or not len(detection.faces):
+        return None
+    largest: Floats = detection.faces[faces.choose(detection, "largest")]
+    return largest
 
 
 def _rate(found: pd.Series[bool]) -> str:

@@ -77,7 +77,7 @@ def lr(arguments: argparse.Namespace) -> None:
     recipe = launch.view(whole, recipes.Recipe)
     assert isinstance(recipe, recipes.Recipe)
     chosen = sides.rows(recipe, arguments.fold, Path("data/build_manifest"))
-    photos = reader.Reader(Path("data/face_crop"), Path("data/background_removal"), recipe.image)
+    photos = reader.PhotoReader(Path("data/face_crop"), Path("data/background_removal"), recipe.image)
     with sides.opened(recipe, chosen, photos) as opened:
         found = rates.find(recipe, opened.train, opened.unlabelled, seed=whole.seed, steps=arguments.steps)
     rate_curve.draw(found.rates, found.losses, found.suggestion, arguments.plot)

@@ -46,13 +46,13 @@ def run(
     with files.replacing(out) as folder:
         with (
             memo.opened("background_removal") as kept,
-            cluster.workers(engine) as spread,
+            cluster.workers(engine) as pool,
             contextlib.ExitStack() as archives,
         ):
             images = {
                 name: archives.enter_context(archive.writing(folder / name / "mattes.zip")) for name in some
             }
-            made = mattes.separate(matting, [photo for _, photo in every], where, kept, spread)
+            made = mattes.separate(matting, [photo for _, photo in every], where, kept, pool)
             for (name, photo), cutout in progress.track(
                 zip(every, made, strict=True), total=len(every), label="mattes"
             ):
@@ -76,8 +76,8 @@ def _sheet(table: pd.DataFrame, archived: Path, where: Roots) -> Pixels:
     seen = table[(table["status"] == "ok") & (table["matte"] != "unreadable")]
     columns = ("set", "photo", "sha256", "kind", "matte")
     rows = list(zip(*(seen[column] for column in columns), strict=True))
-    lacking = contact.spread([row for row in rows if row[4] != "ok"], 12)
-    whole = contact.spread([row for row in rows if row[4] == "ok"], 24 - len(lacking))
+    lacking = contact.evenly_spaced([row for row in rows if row[4] != "ok"], 12)
+    whole = contact.evenly_spaced([row for row in rows if row[4] == "ok"], 24 - len(lacking))
     tiles = []
     with archive.Sets(archived, "mattes.zip") as stored:
         for name, key, sha256, kind, status in lacking + whole:

@@ -41,8 +41,8 @@ def run(
     table = tables.read(photo_table, tables.PHOTOS)
     some = photos.by_set(table, suffix=".jpg")
     tried = finders.in_order(cfg.finder)
-    with memo.opened("face_crop") as kept, cluster.workers(engine) as spread:
-        seen = finders.search(tried, list(itertools.chain(*some.values())), where, kept, spread)
+    with memo.opened("face_crop") as kept, cluster.workers(engine) as pool:
+        seen = finders.search(tried, list(itertools.chain(*some.values())), where, kept, pool)
     boxed = faces.place(cfg, tried, table, seen)
     counts = {}
     with files.replacing(out) as folder, memo.opened("crops") as kept:
@@ -65,8 +65,8 @@ def _sheet(boxed: pd.DataFrame, crops: Path) -> Pixels:
     """Forty crops: first those whose box was borrowed, then found ones."""
     shown = boxed[boxed["status"] != "unreadable"]
     rows = list(zip(shown["set"], shown["photo"], shown["kind"], shown["status"], strict=True))
-    borrowed = contact.spread([row for row in rows if row[3] not in ("found", "fixed")], 30)
-    plain = contact.spread([row for row in rows if row[3] in ("found", "fixed")], 40 - len(borrowed))
+    borrowed = contact.evenly_spaced([row for row in rows if row[3] not in ("found", "fixed")], 30)
+    plain = contact.evenly_spaced([row for row in rows if row[3] in ("found", "fixed")], 40 - len(borrowed))
     tiles = []
     with archive.Sets(crops, "crops.zip") as stored:
         for name, photo, kind, status in borrowed + plain:

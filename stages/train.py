@@ -37,7 +37,7 @@ def run(
     ``live`` is DVCLive's folder, where the training can be watched.
     """
     chosen = sides.rows(cfg, fold, manifest)
-    photos, step = reader.Reader(faces, mattes, cfg.image), cfg.batch_size
+    photos, step = reader.PhotoReader(faces, mattes, cfg.image), cfg.batch_size
     with sides.opened(cfg, chosen, photos) as opened:
         train, val = opened.train, opened.val
         fitted = fit(cfg, train, val, seed=seed, curves=curves, live=live, unlabelled=opened.unlabelled)

@@ -42,8 +42,8 @@ def measure(effort: Effort) -> Outcome:
     with material.contest_photos(effort.photos) as given:
 
         def ours(workers: int, count: int = effort.photos) -> list[mattes.Cutout]:
-            spread = functools.partial(executor.processes, workers=workers)
-            return list(mattes.separate(matting, given.photos[:count], given.where, nothing, spread))
+            pool = functools.partial(executor.processes, workers=workers)
+            return list(mattes.separate(matting, given.photos[:count], given.where, nothing, pool))
 
         def to_bytes() -> list[object]:
             return [rembg.remove(path.read_bytes(), session=session) for path in given.paths]

@@ -30,9 +30,9 @@ def measure(effort: Effort) -> Outcome:
     theirs = MTCNN(device="cpu")
     with material.contest_photos(effort.photos) as given:
 
-        def survey(workers: int, count: int = effort.photos) -> list[finders.Sight | None]:
-            spread = functools.partial(executor.processes, workers=workers)
-            return list(finders.survey(finder, given.photos[:count], given.where, nothing, spread))
+        def survey(workers: int, count: int = effort.photos) -> list[finders.Detection | None]:
+            pool = functools.partial(executor.processes, workers=workers)
+            return list(finders.survey(finder, given.photos[:count], given.where, nothing, pool))
 
         def detect() -> list[Floats]:
             return [_detect(theirs, Image.open(path).convert("RGB")) for path in given.paths]
@@ -53,7 +53,7 @@ def measure(effort: Effort) -> Outcome:
         }
         if cores > 1 and effort.photos > few:
             # Starting processes costs seconds once; the difference of two runs leaves it out.
-            spread = turns.medians(
+            pool = turns.medians(
                 turns.alternate(
                     {
                         "all": turns.timed(lambda: survey(cores)),
@@ -62,7 +62,7 @@ def measure(effort: Effort) -> Outcome:
                     effort.rounds,
                 )
             )
-            rate = turns.rate(effort.photos, spread["all"], few, spread["few"])
+            rate = turns.rate(effort.photos, pool["all"], few, pool["few"])
             figures["processes"] = {"count": cores, "photos_per_second": round(rate, 2)}
         pairs = list(zip(survey(1), detect(), strict=True))
         figures |= _agreement(pairs) | {"faces": given.what}
@@ -79,18 +79,18 @@ def _detect(theirs: MTCNN, photo: Image.Image) -> Floats:
     return np.zeros((0, 5)) if boxes is None else np.column_stack([boxes, scores]).astype(np.float64)
 
 
-def _agreement(pairs: list[tuple[finders.Sight | None, Floats]]) -> dict[str, Any]:
+def _agreement(pairs: list[tuple[finders.Detection | None, Floats]]) -> dict[str, Any]:
     """How many photos have the same largest face, and how many of our faces facenet finds as well."""
     alike, least, ours, matched = 0, 1.0, 0, 0
-    for sight, rows in pairs:
-        assert sight is not None
-        ours += len(sight.faces)
-        matched += sum(_overlaps(face, rows).max(initial=0) >= _OVERLAP for face in sight.faces)
-        if not len(sight.faces) or not len(rows):
-            alike += len(sight.faces) == len(rows)
+    for detection, rows in pairs:
+        assert detection is not None
+        ours += len(detection.faces)
+        matched += sum(_overlaps(face, rows).max(initial=0) >= _OVERLAP for face in detection.faces)
+        if not len(detection.faces) or not len(rows):
+            alike += len(detection.faces) == len(rows)
             continue
-        one = sight.faces[faces.choose(sight, "largest")]
-        other = rows[faces.choose(finders.Sight(sight.size, rows), "largest")]
+        one = detection.faces[faces.choose(detection, "largest")]
+        other = rows[faces.choose(finders.Detection(detection.size, rows), "largest")]
         overlap = float(_overlaps(one, other[None])[0])
         least = min(least, overlap)
         alike += overlap >= _OVERLAP
@@ -99,7 +99,9 @@ def _agreement(pairs: list[tuple[finders.Sight | None, Floats]]) -> dict[str, An
         "least_iou": round(least, 4),
         "found": {
             "ours": round(
-                sum(sight is not None and len(sight.faces) > 0 for sight, _ in pairs) / len(pairs), 4
+                sum(detection is not None and len(detection.faces) > 0 for detection, _ in pairs)
+                / len(pairs),
+                4,
             ),
             "facenet": round(sum(len(rows) > 0 for _, rows in pairs) / len(pairs), 4),
         },

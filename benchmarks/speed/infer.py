@@ -64,7 +64,7 @@ def _case(
     checkpoints.save(fold, checkpoints.Checkpoint(Classifier(recipe), recipe, prior), {})
     answerer = Answerer(cfg.model_copy(update={"views": tuple(views)}), [fold], stored, stored)
     model = answerer.trained[0].model
-    photos = reader.Reader(stored, stored, recipe.image)
+    photos = reader.PhotoReader(stored, stored, recipe.image)
     ready = list(photos.stream(rows, cfg.batch_size))
 
     def answer() -> None:

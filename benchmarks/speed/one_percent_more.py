@@ -110,8 +110,8 @@ def _search(given: Material, listed: Path, name: str) -> float:
     finder = finders.MtcnnFinder(material.mtcnn())
     start = time.perf_counter()
     kept = memo.Memo(given.work / name)
-    spread = functools.partial(executor.processes, workers=hardware.cores())
-    for _ in finders.survey(finder, some, given.where, kept, spread):
+    pool = functools.partial(executor.processes, workers=hardware.cores())
+    for _ in finders.survey(finder, some, given.where, kept, pool):
         pass
     kept.close()
     return time.perf_counter() - start

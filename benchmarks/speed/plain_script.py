@@ -103,7 +103,7 @@ def _case(given: Material, recipe: recipes.Recipe, rounds: int) -> dict[str, Any
     stored = material.stored(given)
     count = len(given.photos)
     rows = material.rows(given)
-    photos = reader.Reader(stored, stored, recipe.image)
+    photos = reader.PhotoReader(stored, stored, recipe.image)
 
     def decode() -> None:
         with pixels.decoded(photos, rows, label="photos"):
@@ -111,7 +111,7 @@ def _case(given: Material, recipe: recipes.Recipe, rounds: int) -> dict[str, Any
 
     with pixels.decoded(photos, rows, label="photos") as one:
         ours = train_loop.side(one.photos)
-        batches, steps = fit.loaders(recipe, ours, None, seed=1, share=ranks.Share(0, 1))
+        batches, steps = fit.loaders(recipe, ours, None, seed=1, process=ranks.Process(0, 1))
         task = train_loop.make(recipe, ours, steps)
         plain = Script(recipe, given.paths, ours.labels.tolist())
         on_crops = Script(recipe, material.unpacked(given), ours.labels.tolist())

@@ -112,7 +112,9 @@ def measure(effort: Effort) -> Outcome:
             for model in effort.models:
                 recipe = material.recipe(model, height)
                 rows = material.rows(given)
-                with pixels.decoded(reader.Reader(stored, stored, recipe.image), rows, label="photos") as one:
+                with pixels.decoded(
+                    reader.PhotoReader(stored, stored, recipe.image), rows, label="photos"
+                ) as one:
                     cases[f"{model}, {height} px"] = _case(recipe, side(one.photos), effort)
     return Outcome(
         min(case["ratio"] for case in cases.values()),
@@ -140,7 +142,7 @@ def side(photos: Pixels) -> Side:
 
 
 def _case(recipe: recipes.Recipe, given: Side, effort: Effort) -> dict[str, Any]:
-    real, _ = fit.loaders(recipe, given, None, seed=1, share=ranks.Share(0, 1))
+    real, _ = fit.loaders(recipe, given, None, seed=1, process=ranks.Process(0, 1))
     blocks = Blocks(real, BLOCK, effort.rounds, effort.seconds)
     epoch(recipe, make(recipe, given, _STEPS), blocks)
 

@@ -11,7 +11,7 @@ from typing import Literal, assert_never
 import numpy as np
 import pandas as pd
 
-from facemask.faces.finders import Finder, Sight
+from facemask.faces.finders import Detection, Finder
 from facemask.photos import memo, photos
 from facemask.pixels import boxes, codec
 from facemask.records import roots, tables
@@ -24,23 +24,23 @@ Choice = Literal["largest", "most_confident", "most_central"]
 STATUSES = ("found", "person", "median", "fixed", "frame", "unreadable")
 
 
-def choose(sight: Sight, choice: Choice) -> int:
-    """Row of ``sight.faces`` that is the photo's person; of equals the more confident."""
-    x0, y0, x1, y1, score = sight.faces.T
+def choose(detection: Detection, choice: Choice) -> int:
+    """Row of ``detection.faces`` that is the photo's person; of equals the more confident."""
+    x0, y0, x1, y1, score = detection.faces.T
     match choice:
         case "largest":
             return int(np.argmax((x1 - x0) * (y1 - y0)))
         case "most_confident":
             return int(np.argmax(score))
         case "most_central":
-            height, width = sight.size
+            height, width = detection.size
             return int(np.argmin((x0 + x1 - width) ** 2 + (y0 + y1 - height) ** 2))
         case _:
             assert_never(choice)
 
 
 def place(
-    cfg: params.FaceCrop, tried: Sequence[Finder], table: pd.DataFrame, seen: Mapping[str, Sight | None]
+    cfg: params.FaceCrop, tried: Sequence[Finder], table: pd.DataFrame, seen: Mapping[str, Detection | None]
 ) -> pd.DataFrame:
     """Give every photo a face box and a crop box.
 
@@ -64,32 +64,32 @@ def place(
         If finders that search found no face in any photo.
     """
     chosen = {
-        key: (sight, sight.faces[choose(sight, cfg.choose)])
-        for key, sight in seen.items()
-        if sight is not None and len(sight.faces)
+        key: (detection, detection.faces[choose(detection, cfg.choose)])
+        for key, detection in seen.items()
+        if detection is not None and len(detection.faces)
     }
-    sights = sum(sight is not None for sight in seen.values())
-    if any(finder.searches for finder in tried) and sights and not chosen:
+    searched = sum(detection is not None for detection in seen.values())
+    if any(finder.searches for finder in tried) and searched and not chosen:
         raise UserError(
-            f"face_crop.finder: no face in any of {sights} photos; lower face_crop.finder's thresholds and min_face "
+            f"face_crop.finder: no face in any of {searched} photos; lower face_crop.finder's thresholds and min_face "
             "(mtcnn) or score (yunet), or set face_crop.finder.kind to none or fixed"
         )
-    shares = {key: row[:4] / _scale(sight.size) for key, (sight, row) in chosen.items()}
+    shares = {key: row[:4] / _scale(detection.size) for key, (detection, row) in chosen.items()}
     borrowed = _Borrowed(cfg, table, shares)
     rows = []
     for key, person, name in zip(table["photo"], table["person"], table["set"], strict=True):
-        sight = seen.get(key)
+        detection = seen.get(key)
         status, score, faces = "unreadable", np.nan, 0
         box = around = (np.nan,) * 4
         if key in chosen:
-            sight, row = chosen[key]
-            status, score, faces = tried[sight.by].status, float(row[4]), len(sight.faces)
+            detection, row = chosen[key]
+            status, score, faces = tried[detection.by].status, float(row[4]), len(detection.faces)
             box = boxes.written(row[:4])
-        elif sight is not None:
+        elif detection is not None:
             status, relative = borrowed.box(person, _Borrowed.framing(name, key))
-            box = boxes.written(relative * _scale(sight.size))
-        if sight is not None:
-            around = _around(cfg, status, box, sight.size)
+            box = boxes.written(relative * _scale(detection.size))
+        if detection is not None:
+            around = _around(cfg, status, box, detection.size)
         rows.append([key, status, score, faces, *box, *around])
     return pd.DataFrame(rows, columns=list(tables.BOXES.columns)).astype({"faces": np.int64})
 
@@ -191,14 +191,14 @@ def crops(
     around: dict[str, boxes.Box] = dict(zip(rows["photo"], zip(*corners, strict=True), strict=True))
     jobs = [(photo, around[photo.key]) for photo in some if photo.key in around]
     cut = _Cut(where, size)
-    spread = functools.partial(executor.threads, workers=workers or hardware.cores())
-    made = photos.each(cut, jobs, cut.keys(jobs), kept, spread, chunk=16)
+    pool = functools.partial(executor.threads, workers=workers or hardware.cores())
+    made = photos.each(cut, jobs, cut.keys(jobs), kept, pool, chunk=16)
     for (photo, _), image in zip(jobs, made, strict=True):
         yield photo.key, image
 
 
 def report(
-    boxed: pd.DataFrame, table: pd.DataFrame, tried: Sequence[Finder], seen: Mapping[str, Sight | None]
+    boxed: pd.DataFrame, table: pd.DataFrame, tried: Sequence[Finder], seen: Mapping[str, Detection | None]
 ) -> dict[str, object]:
     """Count photos by status, and the share of readable photos with a found face, in all and by kind.
 
@@ -220,7 +220,9 @@ def report(
     if any(finder.searches for finder in tried):
         whole["found"] = _rates(boxed["status"] == "found", kind)
     if len(tried) > 1:
-        by = boxed["photo"].map({key: sight.by for key, sight in seen.items() if sight is not None})
+        by = boxed["photo"].map(
+            {key: detection.by for key, detection in seen.items() if detection is not None}
+        )
         parts = {name: (by == number) & (boxed["faces"] > 0) for number, name in enumerate(_names(tried))}
         whole["finders"] = {
             name: {

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from facemask.detectors import mtcnn
 
 
-class Sight(NamedTuple):
+class Detection(NamedTuple):
     """What was seen in one photo.
 
     Attributes
@@ -195,7 +195,7 @@ def _detector(cfg: params.YuNet) -> yunet.Detector:
 
 
 @dataclass(frozen=True)
-class _Look:
+class _Detect:
     finder: Finder
     where: Roots
 
@@ -214,21 +214,21 @@ def _pack(pixels: Pixels, faces: Floats) -> bytes:
     return json.dumps({"size": pixels.shape[:2], "faces": faces.tolist()}).encode()
 
 
-def _unpack(data: bytes) -> Sight | None:
+def _unpack(data: bytes) -> Detection | None:
     content = json.loads(data)
     if content is None:
         return None
     height, width = content["size"]
-    return Sight((height, width), np.array(content["faces"], dtype=np.float64).reshape(-1, 5))
+    return Detection((height, width), np.array(content["faces"], dtype=np.float64).reshape(-1, 5))
 
 
 def survey(
-    finder: Finder, some: Sequence[photos.Photo], where: Roots, kept: memo.Memo, spread: executor.Spread
-) -> Iterator[Sight | None]:
+    finder: Finder, some: Sequence[photos.Photo], where: Roots, kept: memo.Memo, pool: executor.Executor
+) -> Iterator[Detection | None]:
     """Yield what the finder sees in every photo, in order; None for one that cannot be decoded."""
     keys = photos.keys(some, finder.fingerprint())
     work = photos.each(
-        _Look(finder, where), some, keys, kept, functools.partial(spread, preload=finder.preload)
+        _Detect(finder, where), some, keys, kept, functools.partial(pool, preload=finder.preload)
     )
     return map(_unpack, work)
 
@@ -238,8 +238,8 @@ def search(
     some: Sequence[photos.Photo],
     where: Roots,
     kept: memo.Memo,
-    spread: executor.Spread,
-) -> dict[str, Sight | None]:
+    pool: executor.Executor,
+) -> dict[str, Detection | None]:
     """Give every photo's key what was seen in it; None for one that cannot be decoded.
 
     Parameters
@@ -247,13 +247,15 @@ def search(
     tried
         The first searches all photos, each further one those in which none was found before it.
     """
-    seen: dict[str, Sight | None] = {}
+    seen: dict[str, Detection | None] = {}
     left = list(some)
     for by, finder in enumerate(tried):
-        found = survey(finder, left, where, kept, spread)
+        found = survey(finder, left, where, kept, pool)
         label = "faces" if len(tried) == 1 else f"faces, {finder.kind}"
-        sights = progress.track(found, total=len(left), label=label)
-        for photo, sight in zip(left, sights, strict=True):
-            seen[photo.key] = sight._replace(by=by) if sight is not None else None
-        left = [photo for photo in left if (sight := seen[photo.key]) is not None and not len(sight.faces)]
+        detections = progress.track(found, total=len(left), label=label)
+        for photo, detection in zip(left, detections, strict=True):
+            seen[photo.key] = detection._replace(by=by) if detection is not None else None
+        left = [
+            photo for photo in left if (detection := seen[photo.key]) is not None and not len(detection.faces)
+        ]
     return seen

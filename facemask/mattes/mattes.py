@@ -175,7 +175,7 @@ def separate(
     some: Sequence[photos.Photo],
     where: Roots,
     kept: memo.Memo,
-    spread: executor.Spread,
+    pool: executor.Executor,
 ) -> Iterator[Cutout]:
     """Yield every photo's matte, in order."""
     work = photos.each(
@@ -183,7 +183,7 @@ def separate(
         some,
         photos.keys(some, matting.fingerprint()),
         kept,
-        functools.partial(spread, preload=matting.preload),
+        functools.partial(pool, preload=matting.preload),
         chunk=16,
     )
     return map(_unpack, work)

@@ -39,7 +39,7 @@ def rows(manifest: pd.DataFrame) -> list[Row]:
     return [Row(name, photo, matte, (b[0], b[1], b[2], b[3])) for name, photo, matte, b in every]
 
 
-class Reader:
+class PhotoReader:
     """Composed photos by row.
 
     Parameters

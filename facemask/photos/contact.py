@@ -36,7 +36,7 @@ class Tile(NamedTuple):
     colour: Colour
 
 
-def spread(things: Sequence[Thing], count: int) -> list[Thing]:
+def evenly_spaced(things: Sequence[Thing], count: int) -> list[Thing]:
     """At most ``count`` of ``things``, evenly spaced, in order."""
     if len(things) <= count:
         return list(things)

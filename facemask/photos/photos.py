@@ -70,7 +70,7 @@ def each(
     items: Sequence[Item],
     keys: Sequence[str],
     kept: memo.Memo,
-    spread: Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Any]],
+    pool: Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Any]],
     *,
     chunk: int = 32,
 ) -> Iterator[bytes]:
@@ -86,15 +86,15 @@ def each(
         What each result depends on, hashed (:func:`facemask.photos.memo.key`).
     kept
         Gets new results chunk by chunk, so a killed stage loses only the chunks under way.
-    spread
-        Who computes, see :class:`facemask.runtime.executor.Spread`.
+    pool
+        Who computes, see :class:`facemask.runtime.executor.Executor`.
     chunk
         Items handed over at a time.
     """
     missing = [place for place, key in enumerate(keys) if key not in kept]
     new = set(missing)
     parts = [missing[start : start + chunk] for start in range(0, len(missing), chunk)]
-    work = spread(task, [[items[place] for place in part] for part in parts])
+    work = pool(task, [[items[place] for place in part] for part in parts])
     ready: dict[int, bytes] = {}
     coming = iter(parts)
     for place, key in enumerate(keys):

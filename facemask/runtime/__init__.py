@@ -1,4 +1,4 @@
-"""How work is started, spread, shown and written.
+"""How work is started, pool, shown and written.
 
 launch
     from the command line to a stage's ``run``

@@ -27,8 +27,8 @@ _STORE: Final = 2**28
 
 @contextlib.contextmanager
 def workers(
-    engine: params.Engine, *, local: executor.Spread | None = None, gpus: int = 0
-) -> Iterator[executor.Spread]:
+    engine: params.Engine, *, local: executor.Executor | None = None, gpus: int = 0
+) -> Iterator[executor.Executor]:
     """Yield what spreads work over this machine's processes, or over a cluster, which is joined with the first work.
 
     Parameters
@@ -66,7 +66,7 @@ def _remote(
     gpus: int,
     preload: Sequence[str] = (),
 ) -> Iterator[Any]:
-    """See :class:`facemask.runtime.executor.Spread`.
+    """See :class:`facemask.runtime.executor.Executor`.
 
     Tasks and no actors: a task whose machine is lost goes to any other, an actor waits for a place of its own.
     """

@@ -7,7 +7,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent import futures
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol, TypeVar
 
@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 _task: Callable[[Any], Any] | None = None
 
 
-class Spread(Protocol):
+class Executor(Protocol):
     """Work spread over some workers: :func:`processes`, or a cluster's; see :mod:`facemask.runtime.cluster`."""
 
     def __call__(
@@ -64,7 +64,7 @@ def processes(
     # A fork server is a fresh process without threads, so that forking it is safe; the imports are paid once.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, *preload])
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_install, initargs=(task,))
+    pool = futures.ProcessPoolExecutor(workers, mp_context=context, initializer=_install, initargs=(task,))
     try:
         yield from _local(pool, _work, chunks, 2 * workers)
     except BrokenProcessPool:
@@ -86,14 +86,14 @@ def threads(
     For what leaves Python's lock alone: decoding, resizing, a network's sums. Parameters are those of
     :func:`processes`; there is nothing to preload.
     """
-    yield from _local(ThreadPoolExecutor(workers), task, chunks, 2 * workers)
+    yield from _local(futures.ThreadPoolExecutor(workers), task, chunks, 2 * workers)
 
 
 def in_order(
-    submit: Callable[[Any], Future[Any]], chunks: Sequence[Sequence[Any]], ahead: int
+    submit: Callable[[Any], futures.Future[Any]], chunks: Sequence[Sequence[Any]], ahead: int
 ) -> Iterator[Any]:
     """Yield the result of every chunk's future, in order; ``ahead`` of them are under way or wait to be taken."""
-    waiting: deque[Future[Any]] = deque()
+    waiting: deque[futures.Future[Any]] = deque()
     for chunk in chunks:
         waiting.append(submit(chunk))
         if len(waiting) >= ahead:
@@ -103,7 +103,7 @@ def in_order(
 
 
 def _local(
-    pool: Executor, work: Callable[[Any], Any], chunks: Sequence[Sequence[Any]], ahead: int
+    pool: futures.Executor, work: Callable[[Any], Any], chunks: Sequence[Sequence[Any]], ahead: int
 ) -> Iterator[Any]:
     try:
         yield from in_order(lambda chunk: pool.submit(work, chunk), chunks, ahead)

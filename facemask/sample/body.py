@@ -47,9 +47,9 @@ def layers(who: Identity, rng: np.random.Generator) -> list[Layer]:
         1.0,
     )
 
-    top = {"crew": 1.86, "collar": 1.66, "vee": 1.8, "hood": 1.74, "turtle": 1.42}[who.clothes]
-    side = {"crew": 0.66, "collar": 0.6, "vee": 0.68, "hood": 0.7, "turtle": 0.56}[who.clothes]
-    dip = {"crew": 2.08, "collar": 2.3, "vee": 2.62, "hood": 2.05, "turtle": 1.5}[who.clothes]
+    top = {"executor": 1.86, "collar": 1.66, "vee": 1.8, "hood": 1.74, "turtle": 1.42}[who.clothes]
+    side = {"executor": 0.66, "collar": 0.6, "vee": 0.68, "hood": 0.7, "turtle": 0.56}[who.clothes]
+    dip = {"executor": 2.08, "collar": 2.3, "vee": 2.62, "hood": 2.05, "turtle": 1.5}[who.clothes]
     right = [
         (side, top),
         (side + 0.34, top + 0.14 if who.clothes != "turtle" else 1.86),

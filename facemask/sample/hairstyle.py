@@ -222,10 +222,10 @@ def frays(who: Identity, shape: Cut, rng: np.random.Generator) -> list[Curve]:
     for _ in range(190 if low_fringe else 150):
         root = upper[int(rng.integers(len(upper)))] + rng.normal(0, 0.02, 2)
         length = rng.uniform(0.04, 0.15) if low_fringe else rng.uniform(0.02, 0.08)
-        spread = (root[0] - who.part) * 0.35 + rng.normal(0, 0.1)
-        tip = root + length * np.asarray((spread, 1.0 if low_fringe else 0.4))
+        pool = (root[0] - who.part) * 0.35 + rng.normal(0, 0.1)
+        tip = root + length * np.asarray((pool, 1.0 if low_fringe else 0.4))
         lines.append(
-            canvas.spline([root - np.asarray((0.3 * spread * length, 0.1)), root, tip], closed=False, steps=4)
+            canvas.spline([root - np.asarray((0.3 * pool * length, 0.1)), root, tip], closed=False, steps=4)
         )
     if shape.end > 0.8:
         for _ in range(120):

@@ -109,9 +109,9 @@ def draw(rng: np.random.Generator, gender: int, age: int) -> Identity:
     def unit(value: float) -> float:
         return float(np.clip(value, 0, 1))
 
-    def aged(years: tuple[float, ...], levels: tuple[float, ...], spread: float) -> float:
+    def aged(years: tuple[float, ...], levels: tuple[float, ...], pool: float) -> float:
         level = float(np.interp(looks, years, levels))
-        return unit(level * (1 + around(0, spread)))
+        return unit(level * (1 + around(0, pool)))
 
     weights = _STYLES[gender, stage]
     style = str(rng.choice(list(weights), p=np.array(list(weights.values())) / sum(weights.values())))
@@ -172,7 +172,9 @@ def draw(rng: np.random.Generator, gender: int, age: int) -> Identity:
         volume=around(1.0, 0.18) * (1 - 0.15 * unit((looks - 40) / 20)),
         hair_length=unit(around(0.5, 0.25)),
         glasses=bool(rng.random() < 0.04),
-        clothes=str(rng.choice(("crew", "collar", "vee", "hood", "turtle"), p=(0.35, 0.25, 0.15, 0.15, 0.1))),
+        clothes=str(
+            rng.choice(("executor", "collar", "vee", "hood", "turtle"), p=(0.35, 0.25, 0.15, 0.15, 0.1))
+        ),
         cloth=linear(*_CLOTHES[first]),
         cloth_second=linear(*_CLOTHES[second]),
         shoulders=around(1.86 if female else 2.12, 0.07),

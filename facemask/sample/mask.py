@@ -33,7 +33,7 @@ COLOURS = tuple(_COLOURS)
 
 
 @dataclass(frozen=True)
-class Look:
+class MaskLook:
     """A mask by itself: one of SHAPES, COLOURS (and a second for the pattern) and PATTERNS."""
 
     shape: str
@@ -42,7 +42,7 @@ class Look:
     pattern: str
 
 
-def draw(rng: np.random.Generator) -> Look:
+def draw(rng: np.random.Generator) -> MaskLook:
     """Draw the look of a mask; it depends on nothing but ``rng``."""
     shape = str(rng.choice(SHAPES, p=(0.36, 0.24, 0.14, 0.26)))
     colour, second = (str(name) for name in rng.choice(COLOURS, 2, replace=False, p=_WEIGHTS))
@@ -51,7 +51,7 @@ def draw(rng: np.random.Generator) -> Look:
         if shape in ("surgical", "fold")
         else (0.45, 0.11, 0.11, 0.11, 0.11, 0.11)
     )
-    return Look(shape, colour, second, str(rng.choice(PATTERNS, p=chance)))
+    return MaskLook(shape, colour, second, str(rng.choice(PATTERNS, p=chance)))
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _seat(who: Identity, state: str, rng: np.random.Generator) -> _Seat:
     return _Seat(1.13 + shift, 0.98 + shift, chin + 0.42, 1.32, 0.8 * who.width, 0.52)
 
 
-def _outline(look: Look, seat: _Seat) -> Curve:
+def _outline(look: MaskLook, seat: _Seat) -> Curve:
     peak = {"surgical": 0.03, "fold": 0.0, "beak": -0.05, "cloth": -0.02}[look.shape]
     low = {"surgical": 0.0, "fold": -0.01, "beak": 0.03, "cloth": 0.02}[look.shape]
     dip = 0.05 if look.shape in ("fold", "cloth") else -0.02
@@ -101,7 +101,7 @@ def _outline(look: Look, seat: _Seat) -> Curve:
     )
 
 
-def _pattern(look: Look, x: Floats, y: Floats, rng: np.random.Generator) -> Floats:
+def _pattern(look: MaskLook, x: Floats, y: Floats, rng: np.random.Generator) -> Floats:
     """Return how much of the second colour shows, (h, w) in 0..1."""
     phase = rng.uniform(0, 6)
     if look.pattern == "stripes":
@@ -125,7 +125,7 @@ def _pattern(look: Look, x: Floats, y: Floats, rng: np.random.Generator) -> Floa
 
 
 def wear(
-    surface: Canvas, who: Identity, look: Look, state: str, resting: Floats, rng: np.random.Generator
+    surface: Canvas, who: Identity, look: MaskLook, state: str, resting: Floats, rng: np.random.Generator
 ) -> None:
     """Put a mask of ``look`` on the face; ``resting`` is the bare head's relief over ``face.AREA``."""
     if state == NONE:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from facemask.sample import background, body, canvas, eyes, face, hair, light, mask, mouth
 from facemask.sample.canvas import Canvas, Floats
 from facemask.sample.identity import Identity
-from facemask.sample.mask import Look
+from facemask.sample.mask import MaskLook
 
 WIDTH, HEIGHT = 384, 512
 
@@ -21,7 +21,7 @@ class Scene:
     """What changes with a photo; angles in radians, ``scale`` in pixels a face unit, ``place`` in pixels."""
 
     state: str
-    look: Look
+    look: MaskLook
     mood: face.Expression
     light: light.Light
     background: str

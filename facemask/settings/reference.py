@@ -32,7 +32,7 @@ inside another, such as `train.head.age`, is there only for the outer kinds that
 """
 
 
-class Row(NamedTuple):
+class Entry(NamedTuple):
     """One key: where it stands, for which ``kind`` (or empty), what it may hold and what it does."""
 
     key: str
@@ -41,23 +41,23 @@ class Row(NamedTuple):
     description: str
 
 
-def rows() -> list[Row]:
+def rows() -> list[Entry]:
     """Every key that ``params.yaml`` can hold, in the schema's order; kinds that share a key share its row."""
     found: dict[tuple[str, str, str], dict[str, None]] = {}
     for row in _rows():
         found.setdefault((row.key, row.allowed, row.description), {})[row.kind] = None
-    return [Row(key, ", ".join(kinds), allowed, text) for (key, allowed, text), kinds in found.items()]
+    return [Entry(key, ", ".join(kinds), allowed, text) for (key, allowed, text), kinds in found.items()]
 
 
-def _rows() -> Iterator[Row]:
+def _rows() -> Iterator[Entry]:
     for key, kind, info, sections in schema.walk():
         text = info.description or ""
         listed = schema.is_list(info.annotation)
         if listed or not sections:
-            yield Row(key, kind, schema.allowed(info), text)
+            yield Entry(key, kind, schema.allowed(info), text)
         if sections and "" not in sections:
             kinds = ", ".join(f"`{tag}`" for tag in sections)
-            yield Row(f"{key}[].kind" if listed else f"{key}.kind", kind, kinds, text)
+            yield Entry(f"{key}[].kind" if listed else f"{key}.kind", kind, kinds, text)
 
 
 def markdown(content: Mapping[str, Any]) -> str:
@@ -67,7 +67,7 @@ def markdown(content: Mapping[str, Any]) -> str:
         if field.sections and "" not in field.sections:
             name = f"{field.key}[]" if schema.is_list(field.info.annotation) else field.key
             choices.setdefault(name, []).append(field)
-    tables: dict[str, list[Row]] = {}
+    tables: dict[str, list[Entry]] = {}
     for row in rows():
         around = [name for name in choices if row.key.removesuffix(".kind").startswith(f"{name}.")]
         tables.setdefault(max(around, key=len, default=row.key.split(".")[0]), []).append(row)
@@ -80,7 +80,7 @@ def markdown(content: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _knobs(content: Mapping[str, Any], table: Iterable[Row]) -> Iterator[str]:
+def _knobs(content: Mapping[str, Any], table: Iterable[Entry]) -> Iterator[str]:
     head = ["", "| key | allowed | value | what it does |", "|---|---|---|---|"]
     for row in table:
         yield from head
@@ -100,7 +100,7 @@ def _kinds(fields: Sequence[schema.Field]) -> Iterator[str]:
         yield f"| {kind}{only} | {what} | `{typed}` |"
 
 
-def _value(content: Any, row: Row) -> str:
+def _value(content: Any, row: Entry) -> str:
     """What stands at the row's key, if its kind is the one chosen."""
     *parents, last = row.key.split(".")
     kinds = set()

@@ -35,7 +35,7 @@ class Answerer:
     folds
         Folders of the trained folds.
     faces, mattes
-        See :class:`facemask.network.reader.Reader`.
+        See :class:`facemask.network.reader.PhotoReader`.
     """
 
     def __init__(self, cfg: params.Infer, folds: Sequence[Path], faces: Path, mattes: Path) -> None:
@@ -78,8 +78,8 @@ class Answerer:
         with contextlib.ExitStack() as stack:
             if not self._cuda:
                 stack.enter_context(hardware.one_thread())
-            spread = stack.enter_context(cluster.workers(engine, local=local, gpus=int(self._cuda)))
-            yield from spread(self, runs)
+            pool = stack.enter_context(cluster.workers(engine, local=local, gpus=int(self._cuda)))
+            yield from pool(self, runs)
 
     def __call__(self, rows: Sequence[reader.Row]) -> Table:
         """Return (N, 18) probabilities.
@@ -87,8 +87,9 @@ class Answerer:
         Raises
         ------
         UserError
-            See :attr:`trained`, :func:`facemask.network.predict.predict` and :class:`facemask.network.reader.Reader`;
-            also if the process that made this had a GPU and this one has not.
+            See :attr:`trained`, :func:`facemask.network.predict.predict` and
+            :class:`facemask.network.reader.PhotoReader`; also if the process that made this had a GPU and this one has
+            not.
         """
         if self._cuda and not torch.cuda.is_available():
             raise UserError("infer: this machine has a GPU, a worker of the Ray cluster has none")
@@ -107,8 +108,8 @@ class Answerer:
         )
 
     @functools.cached_property
-    def _reader(self) -> reader.Reader:
-        return reader.Reader(*self._pixels, self.trained[0].recipe.image)
+    def _reader(self) -> reader.PhotoReader:
+        return reader.PhotoReader(*self._pixels, self.trained[0].recipe.image)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave networks and open files behind when pickled."""

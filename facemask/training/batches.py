@@ -53,7 +53,7 @@ class Side:
     cuts: bands.Cuts = bands.OFFICIAL
 
 
-class Ticket(NamedTuple):
+class BatchPlan(NamedTuple):
     """What a loader worker is told of one batch: its rows, and the seed of all that is drawn for it."""
 
     rows: Ints
@@ -86,19 +86,20 @@ def sampler_weights(cfg: recipes.Shuffle | recipes.Weighted, targets: Ints, repe
     return np.asarray(chances / chances.sum(), dtype=np.float64)
 
 
-class Tickets(Sampler[Ticket]):
-    """Tickets of one epoch, always as many.
+class BatchSampler(Sampler[BatchPlan]):
+    """Plans of one epoch's batches, always as many.
 
     Parameters
     ----------
     batches
-        Tickets an epoch.
-    rank, world
-        This process's share of each batch: every ``world``-th photo from ``rank`` on, with a seed of its own.
+        Batches an epoch.
+    rank, world_size
+        Which process this is, of how many: its part of each batch is every ``world_size``-th photo from ``rank``
+        on, with a seed of its own.
     """
 
-    def __init__(self, batches: int, *, seed: int, rank: int, world: int) -> None:
-        self.batches, self.seed, self.rank, self.world = batches, seed, rank, world
+    def __init__(self, batches: int, *, seed: int, rank: int, world_size: int) -> None:
+        self.batches, self.seed, self.rank, self.world_size = batches, seed, rank, world_size
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -109,8 +110,8 @@ class Tickets(Sampler[Ticket]):
         self.epoch = epoch
 
 
-class Order(Tickets):
-    """Tickets of every row, as often as it is repeated.
+class EpochBatchSampler(BatchSampler):
+    """Batches of every row, as often as it is repeated.
 
     Parameters
     ----------
@@ -124,8 +125,8 @@ class Order(Tickets):
     weights
         (rows,) chances that sum to 1: the epoch is then as many draws as ``repeats`` has in all, with replacement.
         Needs ``shuffle``.
-    rank, world
-        As in :class:`Tickets`.
+    rank, world_size
+        As in :class:`BatchSampler`.
     """
 
     def __init__(
@@ -137,28 +138,28 @@ class Order(Tickets):
         shuffle: bool,
         weights: Floats | None = None,
         rank: int = 0,
-        world: int = 1,
+        world_size: int = 1,
     ) -> None:
         if weights is not None and not shuffle:
             raise ValueError("weights draw at random: they need shuffle")
         self.rows = np.repeat(np.arange(len(repeats)), repeats)
-        super().__init__(-(-len(self.rows) // batch_size), seed=seed, rank=rank, world=world)
+        super().__init__(-(-len(self.rows) // batch_size), seed=seed, rank=rank, world_size=world_size)
         self.shuffle, self.weights = shuffle, weights
 
-    def __iter__(self) -> Iterator[Ticket]:
+    def __iter__(self) -> Iterator[BatchPlan]:
         generator = np.random.default_rng([self.seed, self.epoch])
         rows = self.rows
         if self.weights is not None:
             rows = generator.choice(len(self.weights), len(rows), p=self.weights)
         elif self.shuffle:
             rows = generator.permutation(rows)
-        seeds = generator.integers(0, 2**32, (self.batches, self.world))[:, self.rank]
+        seeds = generator.integers(0, 2**32, (self.batches, self.world_size))[:, self.rank]
         for part, seed in zip(np.array_split(rows, self.batches), seeds.tolist(), strict=True):
-            yield Ticket(part[self.rank :: self.world], seed)
+            yield BatchPlan(part[self.rank :: self.world_size], seed)
 
 
 class Batches(Dataset[Batch]):
-    """Labelled batches by ticket.
+    """Labelled batches by plan.
 
     Parameters
     ----------
@@ -181,22 +182,22 @@ class Batches(Dataset[Batch]):
             self._swap = backgrounds, side.mattes
         self._told = side.targets, side.ages, side.labels
 
-    def __getitem__(self, ticket: Ticket) -> Batch:
-        photos = self.pixels[ticket.rows]
+    def __getitem__(self, plan: BatchPlan) -> Batch:
+        photos = self.pixels[plan.rows]
         if self._swap is not None:
             backgrounds, mattes = self._swap
             # The last word keeps these draws apart from those of the augmentation.
-            generator = np.random.default_rng([ticket.seed, 1])
-            for k, row in enumerate(ticket.rows.tolist()):
+            generator = np.random.default_rng([plan.seed, 1])
+            for k, row in enumerate(plan.rows.tolist()):
                 photos[k] = backgrounds(row, mattes[row], generator)
         if self.augmentation is not None:
-            self.augmentation(photos, ticket.seed)
+            self.augmentation(photos, plan.seed)
         return Batch(
-            torch.from_numpy(photos), *(torch.from_numpy(column[ticket.rows]) for column in self._told)
+            torch.from_numpy(photos), *(torch.from_numpy(column[plan.rows]) for column in self._told)
         )
 
 
-def loader(photos: Dataset[T], order: Sampler[Ticket]) -> DataLoader[T]:
+def loader(photos: Dataset[T], order: Sampler[BatchPlan]) -> DataLoader[T]:
     """Iterate ``photos`` in ``order``, ahead of the training loop where the machine has cores for it."""
     workers = hardware.loader_workers()
     # OpenCV's own threads would fight with the network's, and a process forked where they have run hangs in them.

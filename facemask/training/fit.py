@@ -23,10 +23,10 @@ from facemask.settings import recipes
 from facemask.training import averaging, pseudo, ranks, refitting
 from facemask.training.augment import Augmentation
 from facemask.training.backgrounds import Backgrounds
-from facemask.training.batches import Batches, Order, Side, loader, sampler_weights
+from facemask.training.batches import Batches, EpochBatchSampler, Side, loader, sampler_weights
 from facemask.training.curves import MONITOR, Curves, Lines
 from facemask.training.task import Task
-from facemask.training.unlabelled import Endless, Pairs
+from facemask.training.unlabelled import EndlessBatchSampler, Pairs
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "32": "32-true",
@@ -147,37 +147,37 @@ def trainer(
 
 
 def loaders(
-    recipe: recipes.Recipe, train: Side, unlabelled: Pixels | None, *, seed: int, share: ranks.Share
+    recipe: recipes.Recipe, train: Side, unlabelled: Pixels | None, *, seed: int, process: ranks.Process
 ) -> tuple[Any, int]:
     """Training batches, with unlabelled ones beside them for UDA, and their number an epoch."""
     augmentation = Augmentation(recipe.augment, recipe.image.size)
     swap = recipe.swap
     backgrounds = Backgrounds(swap, train.pixels) if isinstance(swap, recipes.Swap) else None
     weights = sampler_weights(recipe.sampler, train.targets, train.repeats)
-    order = Order(
+    order = EpochBatchSampler(
         train.repeats,
         batch_size=recipe.batch_size,
         seed=seed,
         shuffle=True,
         weights=weights,
-        rank=share.rank,
-        world=share.world,
+        rank=process.rank,
+        world_size=process.world_size,
     )
-    if len(order.rows) // len(order) < share.world:
+    if len(order.rows) // len(order) < process.world_size:
         raise UserError(
-            f"train.batch_size: {recipe.batch_size} leaves some of {share.world} processes without a photo; "
+            f"train.batch_size: {recipe.batch_size} leaves some of {process.world_size} processes without a photo; "
             "raise it or start fewer"
         )
     labelled = loader(Batches(train, augmentation, backgrounds), order)
     if not isinstance(recipe.unlabelled, recipes.Uda) or unlabelled is None:
         return labelled, len(order)
-    endless = Endless(
+    endless = EndlessBatchSampler(
         len(unlabelled),
         batches=len(order),
         batch_size=recipe.batch_size * recipe.unlabelled.ratio,
         seed=seed,
-        rank=share.rank,
-        world=share.world,
+        rank=process.rank,
+        world_size=process.world_size,
     )
     pairs = loader(Pairs(unlabelled, augmentation), endless)
     return CombinedLoader({"labelled": labelled, "unlabelled": pairs}, "min_size"), len(order)
@@ -202,19 +202,19 @@ def _train(
             [best, Curves(session.curves, session.live), Lines(photos), *_callbacks(recipe)],
             epochs=recipe.epochs,
         )
-        share = ranks.Share(run.global_rank, run.world_size)
-        if share.world > 1 and torch.cuda.is_available():
+        process = ranks.Process(run.global_rank, run.world_size)
+        if process.world_size > 1 and torch.cuda.is_available():
             model = ranks.synced(model)
-        batches, count = loaders(recipe, train, unlabelled, seed=session.seed, share=share)
+        batches, count = loaders(recipe, train, unlabelled, seed=session.seed, process=process)
         checks = loader(
             Batches(val, None, None),
-            Order(
+            EpochBatchSampler(
                 val.repeats,
                 batch_size=recipe.batch_size,
                 seed=session.seed,
                 shuffle=False,
-                rank=share.rank,
-                world=share.world,
+                rank=process.rank,
+                world_size=process.world_size,
             ),
         )
         each = -(-count // recipe.accumulate)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from facemask.network.reader import Reader, Row
+from facemask.network.reader import PhotoReader, Row
 from facemask.runtime import progress
 from facemask.runtime.arrays import Pixels
 
@@ -26,7 +26,9 @@ class Decoded(NamedTuple):
 
 
 @contextlib.contextmanager
-def decoded(reader: Reader, rows: Sequence[Row], *, label: str, mattes: bool = False) -> Iterator[Decoded]:
+def decoded(
+    reader: PhotoReader, rows: Sequence[Row], *, label: str, mattes: bool = False
+) -> Iterator[Decoded]:
     """Yield the photos of ``rows``, mapped from files that go with the block.
 
     The files keep memory bounded: pages that do not fit are dropped by the system and read again.

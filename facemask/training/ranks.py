@@ -12,11 +12,11 @@ from torch import distributed
 from facemask.network.classifier import Classifier
 
 
-class Share(NamedTuple):
+class Process(NamedTuple):
     """Which of several training processes this one is, and how many there are."""
 
     rank: int
-    world: int
+    world_size: int
 
 
 def synced(model: Classifier) -> Classifier:

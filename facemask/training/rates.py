@@ -73,8 +73,8 @@ def find(
     with tempfile.TemporaryDirectory(prefix="facemask-") as folder, warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning\..*")
         run = trainer(recipe, [], epochs=-1, root=folder)
-        share = ranks.Share(run.global_rank, run.world_size)
-        batches, count = loaders(recipe, train, unlabelled, seed=seed, share=share)
+        process = ranks.Process(run.global_rank, run.world_size)
+        batches, count = loaders(recipe, train, unlabelled, seed=seed, process=process)
         task = Task(recipe, model, train, steps=steps, steps_per_epoch=count, seed=seed)
         found = Tuner(run).lr_find(
             task,

@@ -85,7 +85,7 @@ def rows(recipe: recipes.Recipe, fold: int, manifest: Path) -> Rows:
 
 
 @contextlib.contextmanager
-def opened(recipe: recipes.Recipe, chosen: Rows, photos: reader.Reader) -> Iterator[Photos]:
+def opened(recipe: recipes.Recipe, chosen: Rows, photos: reader.PhotoReader) -> Iterator[Photos]:
     """Decode the photos of ``chosen``; they are gone when the block ends."""
     parts = [part for part in (chosen.train, chosen.val, chosen.unlabelled) if len(part)]
     listed = [row for part in parts for row in reader.rows(part)]

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from facemask.runtime.arrays import Pixels
 from facemask.training.augment import Augmentation
-from facemask.training.batches import Ticket, Tickets
+from facemask.training.batches import BatchPlan, BatchSampler
 
 
 class Pair(NamedTuple):
@@ -22,30 +22,30 @@ class Pair(NamedTuple):
     strong: Tensor
 
 
-class Endless(Tickets):
-    """Tickets out of endless passes over all rows, each pass in a new order; an epoch goes on where the last ended.
+class EndlessBatchSampler(BatchSampler):
+    """Batches out of endless passes over all rows, each in a new order; an epoch goes on where the last ended.
 
     Parameters
     ----------
     rows
         How many rows there are.
     batches
-        Tickets an epoch.
+        BatchSampler an epoch.
     batch_size
-        Rows a ticket over all devices, always as many.
-    rank, world
-        As in :class:`~facemask.training.batches.Tickets`.
+        Rows a plan over all devices, always as many.
+    rank, world_size
+        As in :class:`~facemask.training.batches.BatchSampler`.
     """
 
     def __init__(
-        self, rows: int, *, batches: int, batch_size: int, seed: int, rank: int = 0, world: int = 1
+        self, rows: int, *, batches: int, batch_size: int, seed: int, rank: int = 0, world_size: int = 1
     ) -> None:
         if rows < 1:
             raise ValueError("there is no row to draw")
-        super().__init__(batches, seed=seed, rank=rank, world=world)
+        super().__init__(batches, seed=seed, rank=rank, world_size=world_size)
         self.rows, self.batch_size = rows, batch_size
 
-    def __iter__(self) -> Iterator[Ticket]:
+    def __iter__(self) -> Iterator[BatchPlan]:
         wanted = self.batches * self.batch_size
         first, start = divmod(self.epoch * wanted, self.rows)
         passes = -(-(start + wanted) // self.rows)
@@ -55,13 +55,13 @@ class Endless(Tickets):
         ]
         rows = np.concatenate(orders)[start : start + wanted]
         generator = np.random.default_rng([self.seed, self.epoch, 2])
-        seeds = generator.integers(0, 2**32, (self.batches, self.world))[:, self.rank]
+        seeds = generator.integers(0, 2**32, (self.batches, self.world_size))[:, self.rank]
         for part, seed in zip(rows.reshape(self.batches, -1), seeds.tolist(), strict=True):
-            yield Ticket(part[self.rank :: self.world], seed)
+            yield BatchPlan(part[self.rank :: self.world_size], seed)
 
 
 class Pairs(Dataset[Pair]):
-    """Unlabelled photos by ticket, plain and augmented.
+    """Unlabelled photos by plan, plain and augmented.
 
     Parameters
     ----------
@@ -72,8 +72,8 @@ class Pairs(Dataset[Pair]):
     def __init__(self, pixels: Pixels, augmentation: Augmentation) -> None:
         self.pixels, self.augmentation = pixels, augmentation
 
-    def __getitem__(self, ticket: Ticket) -> Pair:
-        plain = self.pixels[ticket.rows]
+    def __getitem__(self, plan: BatchPlan) -> Pair:
+        plain = self.pixels[plan.rows]
         strong = plain.copy()
-        self.augmentation(strong, ticket.seed)
+        self.augmentation(strong, plan.seed)
         return Pair(torch.from_numpy(plain), torch.from_numpy(strong))

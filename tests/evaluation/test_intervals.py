@@ -33,9 +33,9 @@ def test_the_interval_of_an_accuracy_is_the_binomial_one():
     tables = photos(400, rng=np.random.default_rng(0))
     low, high = limits(tables, resamples=4000)
     share = metrics.accuracy(tables.sum(0))
-    spread = 1.96 * np.sqrt(share * (1 - share) / 400)
-    assert low == pytest.approx(share - spread, abs=0.006)
-    assert high == pytest.approx(share + spread, abs=0.006)
+    pool = 1.96 * np.sqrt(share * (1 - share) / 400)
+    assert low == pytest.approx(share - pool, abs=0.006)
+    assert high == pytest.approx(share + pool, abs=0.006)
 
 
 def test_intervals_cover_the_truth_about_as_often_as_they_say():

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from facemask.faces import faces, finders
-from facemask.faces.finders import Sight
+from facemask.faces.finders import Detection
 from facemask.pixels import boxes
 from facemask.runtime.errors import UserError
 from facemask.settings import params
@@ -33,11 +33,11 @@ def listed(*rows: tuple[str, str]) -> pd.DataFrame:
     return table.assign(set=np.where(table["person"] == "", "eval", "labelled"))
 
 
-def sight(*rows: np.ndarray, size: tuple[int, int] = (512, 384), score: float = 0.9) -> Sight:
-    return Sight(size, np.array([[*row, score] for row in rows], dtype=float).reshape(-1, 5))
+def detection(*rows: np.ndarray, size: tuple[int, int] = (512, 384), score: float = 0.9) -> Detection:
+    return Detection(size, np.array([[*row, score] for row in rows], dtype=float).reshape(-1, 5))
 
 
-def place(cfg: params.FaceCrop, table: pd.DataFrame, seen: dict[str, Sight | None]) -> pd.DataFrame:
+def place(cfg: params.FaceCrop, table: pd.DataFrame, seen: dict[str, Detection | None]) -> pd.DataFrame:
     return faces.place(cfg, finders.in_order(cfg.finder), table, seen).set_index("photo")
 
 
@@ -47,14 +47,14 @@ def corners(row: pd.Series, prefix: str = "") -> np.ndarray:
 
 def test_choice_among_several() -> None:
     rows = np.array([[0, 0, 50, 50, 0.99], [100, 100, 300, 300, 0.8], [170, 230, 210, 280, 0.9]])
-    seen = Sight((512, 384), rows)
+    seen = Detection((512, 384), rows)
     assert faces.choose(seen, "most_confident") == 0
     assert faces.choose(seen, "largest") == 1
     assert faces.choose(seen, "most_central") == 2
 
 
 def test_found_faces_get_margin_and_aspect() -> None:
-    row = place(config(), listed(("a", "1")), {"a": sight(BOX, BOX * 0.5)}).loc["a"]
+    row = place(config(), listed(("a", "1")), {"a": detection(BOX, BOX * 0.5)}).loc["a"]
     assert (row["status"], row["faces"], row["score"]) == ("found", 2, 0.9)
     assert np.array_equal(corners(row), BOX)
     grown = np.array([70, 90, 230, 270])
@@ -66,12 +66,12 @@ def test_found_faces_get_margin_and_aspect() -> None:
 def test_fallbacks_in_order() -> None:
     table = listed(("a1", "a"), ("a2", "a"), ("a3", "a"), ("b1", "b"), ("e1", ""), ("e2", ""))
     seen = {
-        "a1": sight(BOX),
-        "a2": sight(BOX + 20),
-        "a3": sight(),
-        "b1": sight(),
-        "e1": sight(BOX + 60),
-        "e2": sight(size=(256, 192)),
+        "a1": detection(BOX),
+        "a2": detection(BOX + 20),
+        "a3": detection(),
+        "b1": detection(),
+        "e1": detection(BOX + 60),
+        "e2": detection(size=(256, 192)),
     }
     result = place(config(), table, seen)
     assert result["status"].tolist() == ["found", "found", "person", "median", "found", "median"]
@@ -92,14 +92,20 @@ def test_fallbacks_in_order() -> None:
 def test_no_box_is_borrowed_from_another_set() -> None:
     table = listed(("a1", "a"), ("b1", "b"), ("e1", ""), ("e2", ""), ("x1", "x"), ("x2", "x"), ("y1", "y"))
     table.loc[4:, "set"] = "extra"
-    seen = {"a1": sight(BOX), "b1": sight(), "e1": sight(), "e2": sight(BOX + 8), "x1": sight(BOX + 40)}
-    seen |= {"x2": sight(), "y1": sight()}
+    seen = {
+        "a1": detection(BOX),
+        "b1": detection(),
+        "e1": detection(),
+        "e2": detection(BOX + 8),
+        "x1": detection(BOX + 40),
+    }
+    seen |= {"x2": detection(), "y1": detection()}
     whole = place(config(), table, seen)
     assert whole["status"].tolist() == ["found", "median", "median", "found", "found", "person", "median"]
     for name, rows in table.groupby("set"):
         assert place(config(), rows, seen).equals(whole.loc[rows["photo"]]), name
     # Without faces of its own a set borrows nothing.
-    lost = place(config(), table, seen | {"e2": sight()})
+    lost = place(config(), table, seen | {"e2": detection()})
     assert lost.loc[["e1", "e2"], "status"].tolist() == ["frame", "frame"]
     assert lost.drop(index=["e1", "e2"]).equals(whole.drop(index=["e1", "e2"]))
 
@@ -107,14 +113,16 @@ def test_no_box_is_borrowed_from_another_set() -> None:
 def test_eval_photos_are_nobodys_other_photos() -> None:
     table = listed(("e1", ""), ("e2", ""))
     assert (
-        place(config(fallback=("person",)), table, {"e1": sight(BOX), "e2": sight()}).loc["e2", "status"]
+        place(config(fallback=("person",)), table, {"e1": detection(BOX), "e2": detection()}).loc[
+            "e2", "status"
+        ]
         == "frame"
     )
 
 
 def test_every_photo_keeps_its_row() -> None:
     table = listed(("a", "1"), ("b", "1"), ("c", "2"))
-    result = place(config(), table, {"a": sight(BOX), "b": None})
+    result = place(config(), table, {"a": detection(BOX), "b": None})
     assert result.index.tolist() == ["a", "b", "c"]
     assert result["status"].tolist() == ["found", "unreadable", "unreadable"]
     assert np.isnan(corners(result.loc["b"], "c")).all()
@@ -122,7 +130,7 @@ def test_every_photo_keeps_its_row() -> None:
 
 def test_no_face_anywhere_is_the_users_to_decide() -> None:
     table = listed(("a", "1"), ("b", "2"))
-    seen: dict[str, Sight | None] = {"a": sight(), "b": sight()}
+    seen: dict[str, Detection | None] = {"a": detection(), "b": detection()}
     with pytest.raises(UserError, match=r"no face in any of 2 photos.*thresholds.*kind to none or fixed"):
         place(config(), table, seen)
     whole = place(config(finder=params.NoFinder(kind="none")), table, seen)
@@ -132,7 +140,7 @@ def test_no_face_anywhere_is_the_users_to_decide() -> None:
 def test_a_fixed_box_is_taken_as_it_stands() -> None:
     cfg = config(finder=params.Fixed(kind="fixed", box=(0.25, 0.25, 0.75, 0.75)), margin=3.0)
     found = finders.in_order(cfg.finder)[0].find([np.zeros((512, 384, 3), dtype=np.uint8)])[0]
-    row = place(cfg, listed(("a", "1")), {"a": Sight((512, 384), found)}).loc["a"]
+    row = place(cfg, listed(("a", "1")), {"a": Detection((512, 384), found)}).loc["a"]
     assert row["status"] == "fixed"
     assert np.array_equal(corners(row, "c"), [96, 128, 288, 384])
 
@@ -143,7 +151,7 @@ def test_report_counts_by_kind() -> None:
     )
     cfg = config()
     tried = finders.in_order(cfg.finder)
-    seen = {"a": sight(BOX, BOX), "b": sight(BOX), "c": sight()}
+    seen = {"a": detection(BOX, BOX), "b": detection(BOX), "c": detection()}
     report = faces.report(faces.place(cfg, tried, table, seen), table, tried, seen)
     assert report["found"] == {"all": 0.666667, "mask1": 0.5, "normal": 1.0}
     assert report["status"] == {"found": 2, "person": 1, "median": 0, "fixed": 0, "frame": 0, "unreadable": 1}
@@ -157,7 +165,7 @@ def test_report_of_photos_whose_kind_is_unknown_has_one_rate() -> None:
     table = listed(("e1", ""), ("e2", "")).assign(kind="")
     cfg = config()
     tried = finders.in_order(cfg.finder)
-    seen = {"e1": sight(BOX), "e2": sight()}
+    seen = {"e1": detection(BOX), "e2": detection()}
     assert faces.report(faces.place(cfg, tried, table, seen), table, tried, seen)["found"] == {"all": 0.5}
 
 
@@ -167,12 +175,12 @@ def test_report_tells_each_finders_part() -> None:
     cfg = config(finder=params.InOrder(kind="in_order", finders=(MTCNN, MTCNN, fixed)))
     tried = finders.in_order(cfg.finder)
     seen = {
-        "a": sight(BOX),
-        "b": sight(BOX)._replace(by=1),
-        "c": sight(BOX)._replace(by=1),
-        "d": sight(BOX)._replace(by=2),
+        "a": detection(BOX),
+        "b": detection(BOX)._replace(by=1),
+        "c": detection(BOX)._replace(by=1),
+        "d": detection(BOX)._replace(by=2),
         "e": None,
-        "f": sight(BOX),
+        "f": detection(BOX),
     }
     boxed = faces.place(cfg, tried, table, seen)
     report = faces.report(boxed, table, tried, seen)

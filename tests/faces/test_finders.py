@@ -244,17 +244,21 @@ def test_two_finders_find_what_either_finds(
     both = params.InOrder(kind="in_order", finders=(strict, real(shared)))
     nowhere, where = memo.Memo(None), Roots(shared, shared, shared)
 
-    def found(cfg: params.Finder, kept: memo.Memo = nowhere) -> dict[str, finders.Sight]:
+    def found(cfg: params.Finder, kept: memo.Memo = nowhere) -> dict[str, finders.Detection]:
         seen = finders.search(finders.in_order(cfg), some, where, kept, ALONE)
-        return {key: sight for key, sight in seen.items() if sight is not None and len(sight.faces)}
+        return {
+            key: detection
+            for key, detection in seen.items()
+            if detection is not None and len(detection.faces)
+        }
 
     one, other, kept = found(strict), found(both.finders[1]), memo.Memo(tmp_path / "memo")
     together = found(both, kept)
     assert 0 < len(one) < len(some)
     assert set(together) == set(one) | set(other)
-    assert {key for key, sight in together.items() if sight.by == 0} == set(one)
-    for key, sight in together.items():
-        assert np.array_equal(sight.faces, (one if sight.by == 0 else other)[key].faces)
+    assert {key for key, detection in together.items() if detection.by == 0} == set(one)
+    for key, detection in together.items():
+        assert np.array_equal(detection.faces, (one if detection.by == 0 else other)[key].faces)
 
     def refuse(*_: object) -> None:
         raise AssertionError("a network was asked for what the memo holds")
@@ -275,6 +279,6 @@ def test_two_processes_find_what_one_finds(shared: Path) -> None:
         for path in images
     ]
     tried, where = finders.in_order(real(shared)), Roots(shared, shared, shared)
-    one, two = (finders.search(tried, some, where, memo.Memo(None), spread) for spread in (ALONE, PAIR))
+    one, two = (finders.search(tried, some, where, memo.Memo(None), pool) for pool in (ALONE, PAIR))
     assert len(one) == 40
     assert str(one) == str(two)

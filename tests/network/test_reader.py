@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from facemask.network.reader import Reader, Row, rows
+from facemask.network.reader import PhotoReader, Row, rows
 from facemask.pixels import archive, codec
 from facemask.pixels.boxes import crop
 from facemask.pixels.compose import composite, fit
@@ -56,7 +56,7 @@ def whole_matte(mattes: Path, k: int) -> np.ndarray:
 
 @pytest.mark.parametrize("background", ["keep", "black"])
 def test_mattes_are_cut_with_their_photo_s_box(folders, background):
-    reader = Reader(*folders, image(background))
+    reader = PhotoReader(*folders, image(background))
     [(_, mattes)] = list(reader.stream_with_mattes(WANTED, 8))
     assert mattes.shape == (3, *SIZE)
     for k in (0, 1):
@@ -65,14 +65,14 @@ def test_mattes_are_cut_with_their_photo_s_box(folders, background):
 
 
 def test_a_photo_without_matte_is_all_person(folders):
-    [(_, mattes)] = list(Reader(*folders, image("black")).stream_with_mattes(WANTED, 8))
+    [(_, mattes)] = list(PhotoReader(*folders, image("black")).stream_with_mattes(WANTED, 8))
     assert (mattes[2] == 255).all()
 
 
 @pytest.mark.parametrize("background", ["keep", "black", "white", "blur"])
 def test_asking_for_mattes_changes_no_photo(folders, background):
-    plain = list(Reader(*folders, image(background)).stream(WANTED, 2))
-    reader = Reader(*folders, image(background))
+    plain = list(PhotoReader(*folders, image(background)).stream(WANTED, 2))
+    reader = PhotoReader(*folders, image(background))
     for photos, (same, mattes) in zip(plain, reader.stream_with_mattes(WANTED, 2), strict=True):
         assert np.array_equal(photos, same)
         assert len(mattes) == len(photos)
@@ -81,7 +81,7 @@ def test_asking_for_mattes_changes_no_photo(folders, background):
 
 
 def test_photo_and_matte_fit_each_other(folders):
-    [(photos, mattes)] = list(Reader(*folders, image("black")).stream_with_mattes(WANTED[:2], 8))
+    [(photos, mattes)] = list(PhotoReader(*folders, image("black")).stream_with_mattes(WANTED[:2], 8))
     for k in (0, 1):
         grey = np.full((*SIZE, 3), 60 + 60 * k, np.uint8)
         assert np.array_equal(photos[k], composite(grey, mattes[k], np.zeros(3, np.float32)))
@@ -89,7 +89,7 @@ def test_photo_and_matte_fit_each_other(folders):
 
 def test_order_and_length_do_not_depend_on_the_chunk(folders):
     for chunk in (1, 2, 5):
-        pairs = list(Reader(*folders, image("keep")).stream_with_mattes(WANTED[::-1] * 3, chunk))
+        pairs = list(PhotoReader(*folders, image("keep")).stream_with_mattes(WANTED[::-1] * 3, chunk))
         assert [len(photos) for photos, _ in pairs[:-1]] == [chunk] * (len(pairs) - 1)
         colours = np.concatenate([photos[:, 0, 0, 0] for photos, _ in pairs])
         assert colours.tolist() == [180, 120, 60] * 3
@@ -97,7 +97,7 @@ def test_order_and_length_do_not_depend_on_the_chunk(folders):
 
 def test_kept_backgrounds_need_no_mattes(folders):
     (folders[1] / "labelled" / "mattes.zip").unlink()
-    reader = Reader(*folders, image("keep"))
+    reader = PhotoReader(*folders, image("keep"))
     assert len(next(reader.stream(WANTED, 8))) == 3
     with pytest.raises(UserError, match=r"mattes\.zip: no such file"):
         next(reader.stream_with_mattes(WANTED, 8))
@@ -106,7 +106,7 @@ def test_kept_backgrounds_need_no_mattes(folders):
 def test_only_the_sets_that_are_read_are_opened(folders):
     for folder in folders:
         shutil.rmtree(folder / "eval")
-    reader = Reader(*folders, image("black"))
+    reader = PhotoReader(*folders, image("black"))
     assert len(next(reader.stream_with_mattes(WANTED[:2], 8))[0]) == 2
     with pytest.raises(UserError, match=r"eval/crops\.zip: no such file"):
         next(reader.stream(WANTED, 8))
@@ -114,9 +114,9 @@ def test_only_the_sets_that_are_read_are_opened(folders):
 
 def test_a_row_without_its_photo_is_told(folders):
     with pytest.raises(UserError, match=r"eval/crops\.zip: the manifest's p9\.jpg is missing"):
-        next(Reader(*folders, image("keep")).stream([Row("eval", "p9", False, BOXES[0])], 8))
+        next(PhotoReader(*folders, image("keep")).stream([Row("eval", "p9", False, BOXES[0])], 8))
     with pytest.raises(UserError, match=r"eval/mattes\.zip: the manifest's p2\.png is missing"):
-        next(Reader(*folders, image("keep")).stream_with_mattes([Row("eval", "p2", True, BOXES[0])], 8))
+        next(PhotoReader(*folders, image("keep")).stream_with_mattes([Row("eval", "p2", True, BOXES[0])], 8))
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_no_more_is_decoded_than_is_shown(tmp_path, size, part):
     photo = fit(rng.integers(80, 176, (3, 3, 3), dtype=np.uint8), CROP)
     data = codec.encode_jpeg(photo)
     archive.write(tmp_path / "extra" / "crops.zip", {"p0.jpg": data, "p1.jpg": data})
-    shown = Reader(tmp_path, tmp_path, image("keep", size))
+    shown = PhotoReader(tmp_path, tmp_path, image("keep", size))
     both = [shown.read(Row("extra", name, False, BOXES[0])) for name in ("p0", "p1")]
     assert np.array_equal(*both), "the first photo is read as all others are"
     assert np.array_equal(both[0], fit(codec.decode_jpeg(data, part), size))
@@ -149,7 +149,7 @@ def test_threads_that_come_first_together_read_alike(tmp_path, monkeypatch):
         return real(blob, part)
 
     monkeypatch.setattr(codec, "decode_jpeg", slow)
-    shown = Reader(tmp_path, tmp_path, image("keep"))
+    shown = PhotoReader(tmp_path, tmp_path, image("keep"))
     with ThreadPoolExecutor(2) as pool:
         one, other = pool.map(shown.read, [Row("extra", name, False, BOXES[0]) for name in ("p0", "p1")])
     assert np.array_equal(one, other)

@@ -31,9 +31,9 @@ def test_an_empty_sheet_is_a_sheet() -> None:
 
 
 def test_spreading_keeps_order_and_ends() -> None:
-    assert contact.spread(range(100), 4) == [0, 33, 66, 99]
-    assert contact.spread(range(3), 4) == [0, 1, 2]
-    assert contact.spread(range(3), 0) == []
+    assert contact.evenly_spaced(range(100), 4) == [0, 33, 66, 99]
+    assert contact.evenly_spaced(range(3), 4) == [0, 1, 2]
+    assert contact.evenly_spaced(range(3), 0) == []
 
 
 def test_the_chequerboard_shows_where_the_matte_is_empty() -> None:

@@ -96,10 +96,10 @@ def where(chunk: Sequence[int]) -> tuple[str, list[str]]:
 def test_two_machines_work_side_by_side_and_results_come_in_order(machines: Any, tmp_path: Path) -> None:
     import ray
 
-    with cluster.workers("ray") as spread:
-        assert list(spread(squares, [])) == []
+    with cluster.workers("ray") as pool:
+        assert list(pool(squares, [])) == []
         assert not ray.is_initialized(), "a cluster was joined for nothing"
-        assert list(spread(Gathering(tmp_path, 2), CHUNKS)) == EXPECTED
+        assert list(pool(Gathering(tmp_path, 2), CHUNKS)) == EXPECTED
     assert len(list(tmp_path.iterdir())) == 2
     assert str(os.getpid()) not in {path.name for path in tmp_path.iterdir()}
     assert not ray.is_initialized()
@@ -109,8 +109,8 @@ def test_workers_stand_where_the_stage_stands(
     machines: Any, tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with cluster.workers("ray") as spread:
-        ((folder, path),) = spread(where, [[1]])
+    with cluster.workers("ray") as pool:
+        ((folder, path),) = pool(where, [[1]])
     assert folder == str(tmp_path)
     assert str(repository) in path
 
@@ -124,8 +124,8 @@ def test_no_more_is_handed_out_than_two_chunks_a_worker(machines: Any) -> None:
                 handed.append(place)
                 yield chunk
 
-    with cluster.workers("ray") as spread:
-        for taken, result in enumerate(spread(squares, Watched(CHUNKS))):
+    with cluster.workers("ray") as pool:
+        for taken, result in enumerate(pool(squares, Watched(CHUNKS))):
             assert result == EXPECTED[taken]
             assert len(handed) <= taken + 4
             # Workers have time to finish all that they are given.
@@ -134,28 +134,28 @@ def test_no_more_is_handed_out_than_two_chunks_a_worker(machines: Any) -> None:
 
 
 def test_mistakes_come_as_they_are(machines: Any) -> None:
-    with cluster.workers("ray") as spread:
+    with cluster.workers("ray") as pool:
         with pytest.raises(UserError) as told:
-            list(spread(refuse, CHUNKS))
+            list(pool(refuse, CHUNKS))
         assert (type(told.value), str(told.value)) == (UserError, "ten")
         with pytest.raises(ValueError, match="a bug"):
-            list(spread(stumble, CHUNKS))
+            list(pool(stumble, CHUNKS))
 
 
 def test_a_killed_worker_loses_nothing(machines: Any, tmp_path: Path) -> None:
-    with cluster.workers("ray") as spread:
-        assert list(spread(DiesOnce(tmp_path / "mark"), CHUNKS)) == EXPECTED
+    with cluster.workers("ray") as pool:
+        assert list(pool(DiesOnce(tmp_path / "mark"), CHUNKS)) == EXPECTED
         assert (tmp_path / "mark").exists()
         with pytest.raises(UserError, match="was killed 3 times") as told:
-            list(spread(die, CHUNKS))
+            list(pool(die, CHUNKS))
     assert "\n" not in str(told.value)
 
 
 def test_a_lost_machine_loses_nothing(machines: Any, tmp_path: Path) -> None:
     third = machines.add_node(num_cpus=1, object_store_memory=2**27)
     try:
-        with cluster.workers("ray") as spread:
-            work = spread(Gathering(tmp_path, 3), CHUNKS)
+        with cluster.workers("ray") as pool:
+            work = pool(Gathering(tmp_path, 3), CHUNKS)
             first = next(work)
             assert len(list(tmp_path.iterdir())) == 3
             machines.remove_node(third, allow_graceful=False)
@@ -171,8 +171,8 @@ def test_a_task_is_set_up_once_a_process_even_beside_a_gpu(machines: Any, tmp_pa
         for gpus in (0, 1):
             folder = tmp_path / str(gpus)
             folder.mkdir()
-            with cluster.workers("ray", gpus=gpus) as spread:
-                processes = set(spread(SetUp(folder), CHUNKS))
+            with cluster.workers("ray", gpus=gpus) as pool:
+                processes = set(pool(SetUp(folder), CHUNKS))
             assert len(list(folder.iterdir())) == len(processes) <= 3 - 2 * gpus
     finally:
         machines.remove_node(third)
@@ -181,11 +181,11 @@ def test_a_task_is_set_up_once_a_process_even_beside_a_gpu(machines: Any, tmp_pa
 def test_machines_without_the_project_or_a_gpu_are_told(
     machines: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with cluster.workers("ray", gpus=1) as spread, pytest.raises(UserError, match="has no GPU"):
-        list(spread(squares, CHUNKS))
+    with cluster.workers("ray", gpus=1) as pool, pytest.raises(UserError, match="has no GPU"):
+        list(pool(squares, CHUNKS))
     monkeypatch.setattr(cluster.Path, "cwd", lambda: Path("/not/there"))
-    with cluster.workers("ray") as spread, pytest.raises(UserError, match="lacks what this one has") as told:
-        list(spread(squares, CHUNKS))
+    with cluster.workers("ray") as pool, pytest.raises(UserError, match="lacks what this one has") as told:
+        list(pool(squares, CHUNKS))
     assert "No such file or directory: '/not/there'" in str(told.value)
     assert "\n" not in str(told.value)
 
@@ -194,8 +194,8 @@ def test_without_an_address_a_cluster_comes_and_goes(monkeypatch: pytest.MonkeyP
     import ray
 
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    with cluster.workers("ray") as spread:
-        assert list(spread(squares, CHUNKS)) == EXPECTED
+    with cluster.workers("ray") as pool:
+        assert list(pool(squares, CHUNKS)) == EXPECTED
         assert ray.is_initialized()
     assert not ray.is_initialized()
 
@@ -207,10 +207,10 @@ def test_a_task_that_takes_all_memory_is_told(monkeypatch: pytest.MonkeyPatch) -
     signal.alarm(120)
     try:
         with (
-            cluster.workers("ray") as spread,
+            cluster.workers("ray") as pool,
             pytest.raises(UserError, match="killed 3 times .*low on memory"),
         ):
-            list(spread(last, [[1]]))
+            list(pool(last, [[1]]))
     finally:
         signal.alarm(0)
 
@@ -219,11 +219,11 @@ def test_no_cluster_and_no_ray_are_told_at_once(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     start = time.monotonic()
     with (
-        cluster.workers("ray") as spread,
+        cluster.workers("ray") as pool,
         pytest.raises(UserError, match="RAY_ADDRESS=127.0.0.1:1 cannot be used"),
     ):
-        list(spread(squares, CHUNKS))
+        list(pool(squares, CHUNKS))
     assert time.monotonic() - start < 30
     monkeypatch.setitem(sys.modules, "ray", None)
-    with cluster.workers("ray") as spread, pytest.raises(UserError, match="pip install"):
-        list(spread(squares, CHUNKS))
+    with cluster.workers("ray") as pool, pytest.raises(UserError, match="pip install"):
+        list(pool(squares, CHUNKS))

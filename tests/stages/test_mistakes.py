@@ -90,7 +90,7 @@ def recipe(cfg: params.Params) -> recipes.Recipe:
 
 def composed(cfg: params.Params, photos: pd.DataFrame) -> list[bytes]:
     """Each photo of a manifest as the network is meant to see it."""
-    whole = reader.Reader(Path("face_crop"), Path("background_removal"), cfg.train.image)
+    whole = reader.PhotoReader(Path("face_crop"), Path("background_removal"), cfg.train.image)
     return [whole.read(row).tobytes() for row in reader.rows(photos.reset_index())]
 
 
@@ -579,7 +579,7 @@ def test_14_photos_stay_bytes_in_a_file_until_they_are_on_the_device(
     cfg = chosen(toy_yaml)
     found = sides.rows(recipe(cfg), 0, Path("build_manifest"))
     many = dataclasses.replace(found, train=pd.concat([found.train] * 10))
-    photos = reader.Reader(Path("face_crop"), Path("background_removal"), cfg.train.image)
+    photos = reader.PhotoReader(Path("face_crop"), Path("background_removal"), cfg.train.image)
     tracemalloc.start()
     try:
         with sides.opened(recipe(cfg), many, photos) as opened:
@@ -587,7 +587,7 @@ def test_14_photos_stay_bytes_in_a_file_until_they_are_on_the_device(
             for pixels in (opened.train.pixels, opened.val.pixels):
                 assert isinstance(pixels, np.memmap)
                 assert pixels.dtype == np.uint8
-            batches, count = fit.loaders(recipe(cfg), opened.train, None, seed=0, share=ranks.Share(0, 1))
+            batches, count = fit.loaders(recipe(cfg), opened.train, None, seed=0, process=ranks.Process(0, 1))
             assert [batch.photos.dtype for batch in batches] == [torch.uint8] * count
         assert tracemalloc.get_traced_memory()[1] < whole / 2
     finally:

@@ -18,7 +18,7 @@ from facemask.settings import loading
 
 pytestmark = pytest.mark.slow
 
-TASKS = ("_Look", "_Separate", "Answerer")
+TASKS = ("_Detect", "_Separate", "Answerer")
 
 
 def noted(folder: str, held: Sequence[Any], chunk: Sequence[Any]) -> Any:

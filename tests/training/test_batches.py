@@ -12,26 +12,26 @@ import torch
 from facemask.settings import recipes
 from facemask.training.augment import Augmentation
 from facemask.training.backgrounds import Backgrounds
-from facemask.training.batches import Batches, Order, Side, Ticket, loader, sampler_weights
+from facemask.training.batches import Batches, BatchPlan, EpochBatchSampler, Side, loader, sampler_weights
 
 SIZE = (16, 12)
 SHUFFLE = recipes.Shuffle(kind="shuffle")
 
 
-def epoch(order: Order, number: int = 0) -> list[int]:
+def epoch(order: EpochBatchSampler, number: int = 0) -> list[int]:
     order.set_epoch(number)
-    return [row for ticket in order for row in ticket.rows.tolist()]
+    return [row for plan in order for row in plan.rows.tolist()]
 
 
 def test_each_row_is_seen_as_often_as_it_repeats():
     repeats = np.array([1, 0, 3, 2])
-    order = Order(repeats, batch_size=4, seed=1, shuffle=True)
+    order = EpochBatchSampler(repeats, batch_size=4, seed=1, shuffle=True)
     assert np.bincount(epoch(order), minlength=4).tolist() == repeats.tolist()
 
 
 def test_no_photo_is_dropped_and_no_batch_is_tiny():
-    order = Order(np.ones(33, np.int64), batch_size=32, seed=0, shuffle=False)
-    sizes = [len(ticket.rows) for ticket in order]
+    order = EpochBatchSampler(np.ones(33, np.int64), batch_size=32, seed=0, shuffle=False)
+    sizes = [len(plan.rows) for plan in order]
     assert sum(sizes) == 33
     assert max(sizes) <= 32
     assert min(sizes) >= 16
@@ -40,8 +40,10 @@ def test_no_photo_is_dropped_and_no_batch_is_tiny():
 
 @pytest.mark.parametrize("weights", [None, np.full(20, 1 / 20)])
 def test_epochs_differ_and_repeat_exactly(weights):
-    def order(seed: int) -> Order:
-        return Order(np.ones(20, np.int64), batch_size=8, seed=seed, shuffle=True, weights=weights)
+    def order(seed: int) -> EpochBatchSampler:
+        return EpochBatchSampler(
+            np.ones(20, np.int64), batch_size=8, seed=seed, shuffle=True, weights=weights
+        )
 
     assert epoch(order(5), 0) != epoch(order(5), 1)
     assert epoch(order(5), 1) == epoch(order(5), 1)
@@ -50,10 +52,14 @@ def test_epochs_differ_and_repeat_exactly(weights):
 
 @pytest.mark.parametrize("weights", [None, np.full(21, 1 / 21)])
 def test_processes_share_each_batch_without_overlap(weights):
-    def order(**share: int) -> Order:
-        return Order(np.ones(21, np.int64), batch_size=6, seed=2, shuffle=True, weights=weights, **share)
+    def order(**share: int) -> EpochBatchSampler:
+        return EpochBatchSampler(
+            np.ones(21, np.int64), batch_size=6, seed=2, shuffle=True, weights=weights, **share
+        )
 
-    for batch, first, second in zip(order(), order(rank=0, world=2), order(rank=1, world=2), strict=True):
+    for batch, first, second in zip(
+        order(), order(rank=0, world_size=2), order(rank=1, world_size=2), strict=True
+    ):
         assert sorted(batch.rows.tolist()) == sorted([*first.rows.tolist(), *second.rows.tolist()])
         # Alike, the processes' photos would be augmented alike.
         assert first.seed != second.seed
@@ -65,7 +71,7 @@ TARGETS = np.repeat([0, 1, 2], [100, 20, 5])
 
 def drawn(weights: np.ndarray, repeats: np.ndarray, epochs: int = 60) -> np.ndarray:
     """How often each row was drawn in an epoch, on average."""
-    order = Order(repeats, batch_size=16, seed=0, shuffle=True, weights=weights)
+    order = EpochBatchSampler(repeats, batch_size=16, seed=0, shuffle=True, weights=weights)
     counts = np.zeros(len(repeats))
     for number in range(epochs):
         rows = epoch(order, number)
@@ -107,7 +113,9 @@ def test_rows_without_repeats_are_never_drawn():
 
 def test_weights_need_a_shuffle():
     with pytest.raises(ValueError, match="shuffle"):
-        Order(np.ones(3, np.int64), batch_size=2, seed=0, shuffle=False, weights=np.full(3, 1 / 3))
+        EpochBatchSampler(
+            np.ones(3, np.int64), batch_size=2, seed=0, shuffle=False, weights=np.full(3, 1 / 3)
+        )
 
 
 # -------------------------------------------------------------------------------------------------------- batches
@@ -130,8 +138,8 @@ FLIP = Augmentation(TRANSFORMS, SIZE)
 FILLS = recipes.Swap(kind="swap", p=0.8, fills=("colour", "blur", "photo"))
 
 
-def tickets(size: int, number: int = 0) -> list[Ticket]:
-    order = Order(np.ones(10, np.int64), batch_size=size, seed=3, shuffle=True)
+def plans(size: int, number: int = 0) -> list[BatchPlan]:
+    order = EpochBatchSampler(np.ones(10, np.int64), batch_size=size, seed=3, shuffle=True)
     order.set_epoch(number)
     return list(order)
 
@@ -140,7 +148,7 @@ def tickets(size: int, number: int = 0) -> list[Ticket]:
 def test_batches_do_not_depend_on_loader_workers(side, workers, monkeypatch):
     def seen(count: int) -> list[np.ndarray]:
         monkeypatch.setattr("facemask.runtime.hardware.loader_workers", lambda: count)
-        order = Order(side.repeats, batch_size=4, seed=3, shuffle=True)
+        order = EpochBatchSampler(side.repeats, batch_size=4, seed=3, shuffle=True)
         batches = Batches(side, FLIP, Backgrounds(FILLS, side.pixels))
         return [batch.photos.numpy().copy() for batch in loader(batches, order)]
 
@@ -152,52 +160,52 @@ def test_a_batch_depends_on_its_seed_epoch_and_place_alone(side):
     """As after a restart: nothing may come from what the same batches were asked for before."""
     used = Batches(side, FLIP, Backgrounds(FILLS, side.pixels))
     whole = {
-        (number, place): used[ticket].photos.numpy()
+        (number, place): used[plan].photos.numpy()
         for number in range(3)
-        for place, ticket in enumerate(tickets(4, number))
+        for place, plan in enumerate(plans(4, number))
     }
     for number, place in reversed(whole):
         fresh = Augmentation(TRANSFORMS, SIZE)
-        again = Batches(side, fresh, Backgrounds(FILLS, side.pixels))[tickets(4, number)[place]]
+        again = Batches(side, fresh, Backgrounds(FILLS, side.pixels))[plans(4, number)[place]]
         assert np.array_equal(again.photos.numpy(), whole[number, place])
 
 
 def test_every_epoch_and_place_is_augmented_anew(side):
     """The same rows each time."""
     batches = Batches(side, FLIP)
-    drawn = [ticket.seed for number in range(3) for ticket in tickets(4, number)]
-    seen = {batches[Ticket(np.arange(4), seed)].photos.numpy().tobytes() for seed in drawn}
+    drawn = [plan.seed for number in range(3) for plan in plans(4, number)]
+    seen = {batches[BatchPlan(np.arange(4), seed)].photos.numpy().tobytes() for seed in drawn}
     assert len(seen) == len(drawn) == 9
 
 
 def test_training_is_augmented_and_validation_is_not(side):
-    [ticket] = tickets(10)
-    assert not np.array_equal(Batches(side, FLIP)[ticket].photos.numpy(), side.pixels[ticket.rows])
-    assert np.array_equal(Batches(side, None)[ticket].photos.numpy(), side.pixels[ticket.rows])
+    [plan] = plans(10)
+    assert not np.array_equal(Batches(side, FLIP)[plan].photos.numpy(), side.pixels[plan.rows])
+    assert np.array_equal(Batches(side, None)[plan].photos.numpy(), side.pixels[plan.rows])
 
 
 def test_nothing_changes_the_store(side):
     before, mattes = side.pixels.copy(), side.mattes.copy()
-    for ticket in tickets(5):
-        Batches(side, FLIP, Backgrounds(FILLS, side.pixels))[ticket]
+    for plan in plans(5):
+        Batches(side, FLIP, Backgrounds(FILLS, side.pixels))[plan]
     assert np.array_equal(before, side.pixels)
     assert np.array_equal(mattes, side.mattes)
 
 
 def test_what_is_known_follows_its_photo(side):
-    for ticket in tickets(3):
-        batch = Batches(side, None)[ticket]
-        assert batch.targets.tolist() == (ticket.rows + 100).tolist()
-        assert batch.ages.tolist() == (ticket.rows + 20).tolist()
-        assert batch.labels.tolist() == ticket.rows.tolist()
-        assert np.array_equal(batch.photos.numpy(), side.pixels[ticket.rows])
+    for plan in plans(3):
+        batch = Batches(side, None)[plan]
+        assert batch.targets.tolist() == (plan.rows + 100).tolist()
+        assert batch.ages.tolist() == (plan.rows + 20).tolist()
+        assert batch.labels.tolist() == plan.rows.tolist()
+        assert np.array_equal(batch.photos.numpy(), side.pixels[plan.rows])
 
 
 def test_backgrounds_go_by_each_photo_s_own_matte(side):
     always = Backgrounds(recipes.Swap(kind="swap", p=1.0, fills=("colour",)), side.pixels)
-    for ticket in tickets(4):
-        photos = Batches(side, None, always)[ticket].photos.numpy()
-        for photo, row in zip(photos, ticket.rows, strict=True):
+    for plan in plans(4):
+        photos = Batches(side, None, always)[plan].photos.numpy()
+        for photo, row in zip(photos, plan.rows, strict=True):
             person = side.mattes[row] == 255
             assert np.array_equal(photo[person], side.pixels[row][person])
             assert len(np.unique(photo[~person], axis=0)) == 1
@@ -211,8 +219,8 @@ def test_backgrounds_are_new_in_every_epoch(side):
     def photos(number: int) -> dict[int, bytes]:
         return {
             int(row): photo.tobytes()
-            for ticket in tickets(5, number)
-            for row, photo in zip(ticket.rows, batches[ticket].photos.numpy(), strict=True)
+            for plan in plans(5, number)
+            for row, photo in zip(plan.rows, batches[plan].photos.numpy(), strict=True)
         }
 
     assert photos(0) == photos(0)
@@ -223,8 +231,8 @@ def test_backgrounds_come_before_the_augmentation(side):
     flip = Augmentation([recipes.Transform(name="HorizontalFlip", p=1.0)], SIZE)
     narrow = replace(side, mattes=side.mattes * (np.arange(SIZE[1]) < 4))
     always = Backgrounds(recipes.Swap(kind="swap", p=1.0, fills=("colour",)), side.pixels)
-    [ticket] = tickets(10)
-    swapped, both = Batches(narrow, None, always)[ticket], Batches(narrow, flip, always)[ticket]
+    [plan] = plans(10)
+    swapped, both = Batches(narrow, None, always)[plan], Batches(narrow, flip, always)[plan]
     assert torch.equal(both.photos, swapped.photos.flip(2))
 
 
@@ -237,7 +245,7 @@ def test_photos_are_prepared_without_opencv_s_own_threads(side):
     before = cv2.getNumThreads()
     try:
         cv2.setNumThreads(4)
-        loader(Batches(side, FLIP), Order(side.repeats, batch_size=4, seed=1, shuffle=True))
+        loader(Batches(side, FLIP), EpochBatchSampler(side.repeats, batch_size=4, seed=1, shuffle=True))
         assert cv2.getNumThreads() == 1
     finally:
         cv2.setNumThreads(before)

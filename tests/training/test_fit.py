@@ -27,7 +27,7 @@ from facemask.training import mixing, rates
 from facemask.training.batches import Side
 from facemask.training.fit import Fitted, loaders
 from facemask.training.fit import fit as fit_or_none
-from facemask.training.ranks import Share, synced
+from facemask.training.ranks import Process, synced
 from facemask.training.task import Task, frequencies
 
 PLAIN = [params.Identity(kind="identity")]
@@ -144,7 +144,7 @@ def test_processes_share_batch_statistics_and_keep_activations(toy_yaml):
 def test_a_share_without_photos_is_refused(toy_yaml):
     cfg = recipe(toy_yaml, batch_size=8)
     with pytest.raises(UserError, match=r"train\.batch_size: 8 leaves some of 8 processes without a photo"):
-        loaders(cfg, side(9, 0), None, seed=0, share=Share(0, 8))
+        loaders(cfg, side(9, 0), None, seed=0, process=Process(0, 8))
 
 
 def test_batches_of_one_step_are_mixed_each_in_its_way(repo, toy_yaml):

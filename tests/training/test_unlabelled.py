@@ -8,7 +8,7 @@ import pytest
 from facemask.settings import recipes
 from facemask.training.augment import Augmentation
 from facemask.training.batches import loader
-from facemask.training.unlabelled import Endless, Pairs
+from facemask.training.unlabelled import EndlessBatchSampler, Pairs
 
 SIZE = (16, 12)
 FLIP = Augmentation(
@@ -16,13 +16,13 @@ FLIP = Augmentation(
 )
 
 
-def epoch(order: Endless, number: int = 0) -> list[int]:
+def epoch(order: EndlessBatchSampler, number: int = 0) -> list[int]:
     order.set_epoch(number)
-    return [row for ticket in order for row in ticket.rows.tolist()]
+    return [row for plan in order for row in plan.rows.tolist()]
 
 
-def seeds(order: Endless) -> list[int]:
-    return [ticket.seed for ticket in order]
+def seeds(order: EndlessBatchSampler) -> list[int]:
+    return [plan.seed for plan in order]
 
 
 @pytest.fixture
@@ -32,22 +32,22 @@ def pixels() -> np.ndarray:
 
 @pytest.mark.parametrize(("rows", "batches", "size"), [(10, 3, 4), (3, 2, 8), (50, 2, 5)])
 def test_endless_passes_see_every_row_equally_often(rows, batches, size):
-    endless = Endless(rows, batches=batches, batch_size=size, seed=1)
+    endless = EndlessBatchSampler(rows, batches=batches, batch_size=size, seed=1)
     assert len(endless) == batches
     stream: list[int] = []
     for number in range(2 * rows):
         endless.set_epoch(number)
-        tickets = list(endless)
-        assert [len(ticket.rows) for ticket in tickets] == [size] * batches
-        stream += [row for ticket in tickets for row in ticket.rows.tolist()]
+        plans = list(endless)
+        assert [len(plan.rows) for plan in plans] == [size] * batches
+        stream += [row for plan in plans for row in plan.rows.tolist()]
     passes = [stream[k : k + rows] for k in range(0, len(stream) - rows + 1, rows)]
     assert all(sorted(one) == list(range(rows)) for one in passes)
     assert len({tuple(one) for one in passes}) > 1
 
 
 def test_endless_epochs_repeat_exactly():
-    def endless(seed: int) -> Endless:
-        return Endless(10, batches=3, batch_size=4, seed=seed)
+    def endless(seed: int) -> EndlessBatchSampler:
+        return EndlessBatchSampler(10, batches=3, batch_size=4, seed=seed)
 
     assert epoch(endless(0), 7) == epoch(endless(0), 7)
     assert epoch(endless(0), 7) != epoch(endless(1), 7)
@@ -58,11 +58,11 @@ def test_endless_epochs_repeat_exactly():
 
 
 def test_endless_processes_share_each_batch():
-    def endless(**share: int) -> Endless:
-        return Endless(10, batches=3, batch_size=4, seed=0, **share)
+    def endless(**share: int) -> EndlessBatchSampler:
+        return EndlessBatchSampler(10, batches=3, batch_size=4, seed=0, **share)
 
     for whole, first, second in zip(
-        endless(), endless(rank=0, world=2), endless(rank=1, world=2), strict=True
+        endless(), endless(rank=0, world_size=2), endless(rank=1, world_size=2), strict=True
     ):
         assert sorted(whole.rows.tolist()) == sorted([*first.rows.tolist(), *second.rows.tolist()])
         # Alike, the processes' photos would be augmented alike.
@@ -72,20 +72,20 @@ def test_endless_processes_share_each_batch():
 
 def test_endless_needs_a_row():
     with pytest.raises(ValueError, match="no row"):
-        Endless(0, batches=1, batch_size=1, seed=0)
+        EndlessBatchSampler(0, batches=1, batch_size=1, seed=0)
 
 
 def test_pairs_are_the_same_photos_plain_and_augmented(pixels):
     before = pixels.copy()
-    for ticket in Endless(10, batches=3, batch_size=4, seed=0):
-        pair = Pairs(pixels, FLIP)[ticket]
-        assert np.array_equal(pair.plain.numpy(), pixels[ticket.rows])
-        FLIP(strong := pixels[ticket.rows], ticket.seed)
+    for plan in EndlessBatchSampler(10, batches=3, batch_size=4, seed=0):
+        pair = Pairs(pixels, FLIP)[plan]
+        assert np.array_equal(pair.plain.numpy(), pixels[plan.rows])
+        FLIP(strong := pixels[plan.rows], plan.seed)
         assert np.array_equal(pair.strong.numpy(), strong)
         assert (strong != pair.plain.numpy()).any((1, 2, 3)).all()
     assert np.array_equal(pixels, before)
 
 
 def test_pairs_load(pixels):
-    endless = Endless(10, batches=3, batch_size=4, seed=0)
+    endless = EndlessBatchSampler(10, batches=3, batch_size=4, seed=0)
     assert [len(pair.strong) for pair in loader(Pairs(pixels, FLIP), endless)] == [4, 4, 4]
