@@ -173,13 +173,9 @@ def test_experiments_run_only_what_they_change(finished: Project) -> None:
     alone = ["-S", "train.lr=3e-5", "-S", "combine.members=[]"]
     assert ran("exp", "run", *alone) == set()
     assert ran("exp", "run", "-S", "train.folds=[0,1]") == {"train@1", *ANSWERS}
-    turned = not yaml.safe_load((finished.folder / "params.yaml").read_text())["train"]["channels_last"]
-    override = f"train.channels_last={str(turned).lower()}"
-    # Another memory layout may give the same answers to the last digit that is written: then evaluate stays.
-    assert {"train@0", "train@1", *ANSWERS} - ran("exp", "run", "-S", override) <= {"evaluate"}
     used = yaml.safe_load((finished.folder / "params.yaml").read_text())["train"]
-    assert (float(used["lr"]), used["folds"], used["channels_last"]) == (3e-5, [0, 1], turned)
-    assert len(finished.run("dvc", "exp", "list", "--name-only").split()) == 7
+    assert (float(used["lr"]), used["folds"]) == (3e-5, [0, 1])
+    assert len(finished.run("dvc", "exp", "list", "--name-only").split()) == 6
 
 
 def test_two_fresh_copies_give_the_same_bytes(clone: Callable[[], Project], finished: Project) -> None:

@@ -72,7 +72,7 @@ def repository(saved, tmp_path, monkeypatch) -> Path:
     loaded = SimpleNamespace(recipe=SimpleNamespace(image=None), prior=PRIOR, model=None)
     monkeypatch.setattr(answering.checkpoints, "load", lambda path: loaded)
     monkeypatch.setattr(infer.reader, "rows", lambda table: table["photo"].tolist())
-    monkeypatch.setattr(answering.reader, "Reader", lambda *_: SimpleNamespace(read=lambda row: row))
+    monkeypatch.setattr(answering.reader, "PhotoReader", lambda *_: SimpleNamespace(read=lambda row: row))
 
     def answered(models, chunks, views, average, *, precision, compiled):
         assert (views, average) == (CFG.views, CFG.average)

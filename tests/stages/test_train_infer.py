@@ -93,11 +93,11 @@ def test_training_a_fold_again_gives_the_same_bytes(prepared, toy_params):
 def test_two_processes_train_one_fold_together(unlabelled, prepared, toy_yaml, repository):
     """As one process does with the same batches, though each batch leaves one of them a photo more.
 
-    The network has no batch normalisation, which sees half a batch in each process on a CPU, and no dropout, whose
-    draws are each process's own.
+    The network has no batch normalisation, which sees half a batch in each process on a CPU, and no dropout and no
+    augmentation, whose draws are each process's own.
     """
     train = toy_yaml["train"]
-    train |= {"epochs": 3, "batch_size": 7, "unlabelled": unlabelled, "pool": "eval"}
+    train |= {"epochs": 3, "batch_size": 7, "unlabelled": unlabelled, "pool": "eval", "augment": []}
     train["image"]["size"] = [32, 32]
     train["backbone"]["name"] = "test_vit"
     train["head"]["dropout"] = {"p": 0.0, "samples": 1}
