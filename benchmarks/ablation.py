@@ -94,12 +94,13 @@ def main() -> None:
 
 
 def _clone(work: Path) -> Path:
-    """Clone of the project's last commit, with the development data beside it as the project has it."""
+    """Clone of the project's last commit, with the development data and pretrained weights as the project has them."""
     clone = work / "facemask"
     if not clone.exists():
         work.mkdir(parents=True, exist_ok=True)
         subprocess.run(["git", "clone", "--quiet", str(HERE), str(clone)], check=True)
         (work / "shared").symlink_to(HERE.parent / "shared")
+        (clone / "models" / "pretrained").symlink_to(HERE / "models" / "pretrained")
     return clone
 
 
@@ -109,7 +110,8 @@ def content(
     """Params of one experiment: shipped params, then the preset, the plan's base, the variant and the seed."""
     whole: dict[str, Any] = yaml.safe_load((HERE / "params.yaml").read_text())
     preset = yaml.safe_load((clone / "presets" / f"{plan['preset']}.yaml").read_text())["params"]
-    for part in (preset, plan["base"], changes, {"seed": seed, "data": {"root": root}}):
+    place = {"seed": seed, "data": {"root": root}, "fix_labels": {"dataset": Path(root).name}}
+    for part in (preset, plan["base"], changes, place):
         whole = presets.merge(whole, dict(part))
     return whole
 
