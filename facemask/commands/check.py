@@ -12,8 +12,8 @@ from pathlib import Path
 from facemask.ensemble import experiments
 from facemask.labels import extra as extra_sets
 from facemask.labels import fixes
-from facemask.records import raw, roots
-from facemask.settings import params, recipes
+from facemask.records import bands, raw, roots
+from facemask.settings import params
 
 
 def everything(cfg: params.Params, *, root: Path, extra: Path, sample: Path, label_fixes: Path) -> None:
@@ -41,14 +41,15 @@ def everything(cfg: params.Params, *, root: Path, extra: Path, sample: Path, lab
 
 def _labels(cfg: params.FixLabels, root: Path, extra: Path, sample: Path, label_fixes: Path) -> None:
     listed = fixes.load(label_fixes)
-    if root == sample:
-        return
-    people = raw.scan(root).train
-    fixes.apply(people, fixes.select(listed, cfg.dataset, cfg.trust).applied)
     with tempfile.TemporaryDirectory() as nothing:
         # What synthesise makes is not there yet; it is no mistake of the user's.
         where = roots.Roots(root, extra, Path(nothing))
-        for name in extra_sets.names(where, cfg.dataset):
+        names = extra_sets.names(where, cfg.dataset)
+        if root == sample:
+            return
+        people = raw.scan(root).train
+        fixes.apply(people, fixes.select(listed, cfg.dataset, cfg.trust).applied)
+        for name in names:
             extra_sets.read(where, name, listed, cfg.trust, set(people["person"]))
 
 
@@ -61,7 +62,7 @@ def _photo_networks(cfg: params.Params) -> None:
     mattes.build(cfg.background_removal.matting)
 
 
-def _recipe(recipe: recipes.Recipe) -> None:
+def _recipe(recipe: params.Train) -> None:
     import torch
 
     from facemask.network import backbones
@@ -72,6 +73,6 @@ def _recipe(recipe: recipes.Recipe) -> None:
     Augmentation(recipe.augment, recipe.image.size)
     # Shapes without numbers: the largest network takes a moment and no memory.
     with torch.device("meta"):
-        model = Classifier(recipe, pretrained=False)
+        model = Classifier(recipe, cuts=bands.Cuts(recipe.young_cut, recipe.age_cut), pretrained=False)
     backbones.require(recipe.backbone)
     optimisers.build(recipe.optimiser, model, recipe.lr, recipe.layer_decay, fused=False)
