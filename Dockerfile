@@ -10,5 +10,5 @@ FROM base
 WORKDIR /facemask
 # With .git: DVC compares with commits.
 COPY . .
-RUN --mount=type=cache,target=/root/.cache/pip make venv
+RUN PIP_NO_CACHE_DIR=1 make venv
 CMD ["make", "repro"]
