@@ -13,7 +13,8 @@ from facemask.ensemble import experiments
 from facemask.labels import extra as extra_sets
 from facemask.labels import fixes
 from facemask.records import bands, raw, roots
-from facemask.settings import params
+from facemask.runtime.errors import UserError
+from facemask.settings import params, recipes
 
 
 def everything(cfg: params.Params, *, root: Path, extra: Path, sample: Path, label_fixes: Path) -> None:
@@ -33,24 +34,33 @@ def everything(cfg: params.Params, *, root: Path, extra: Path, sample: Path, lab
     UserError
         The first thing that cannot work: its key, file or row, and the remedy.
     """
-    _labels(cfg.fix_labels, root, extra, sample, label_fixes)
+    _photos(cfg, root, extra, sample, label_fixes)
     experiments.resolve(cfg.combine.members)
     _photo_networks(cfg)
     _recipe(cfg.train)
 
 
-def _labels(cfg: params.FixLabels, root: Path, extra: Path, sample: Path, label_fixes: Path) -> None:
+def _photos(cfg: params.Params, root: Path, extra: Path, sample: Path, label_fixes: Path) -> None:
     listed = fixes.load(label_fixes)
+    dataset, trust = cfg.fix_labels.dataset, cfg.fix_labels.trust
     with tempfile.TemporaryDirectory() as nothing:
         # What synthesise makes is not there yet; it is no mistake of the user's.
         where = roots.Roots(root, extra, Path(nothing))
-        names = extra_sets.names(where, cfg.dataset)
-        if root == sample:
-            return
-        people = raw.scan(root).train
-        fixes.apply(people, fixes.select(listed, cfg.dataset, cfg.trust).applied)
-        for name in names:
-            extra_sets.read(where, name, listed, cfg.trust, set(people["person"]))
+        names = extra_sets.names(where, dataset)
+        asked = cfg.sample_data.eval_people
+        if root != sample:
+            layout = raw.scan(root)
+            asked = len(layout.eval)
+            fixes.apply(layout.train, fixes.select(listed, dataset, trust).applied)
+            for name in names:
+                extra_sets.read(where, name, listed, trust, set(layout.train["person"]))
+        found = (path for name in names for path in (where.folder(name) / "unlabelled").rglob("*"))
+        there = asked > 0 if cfg.train.pool == "eval" else any(path.is_file() for path in found)
+    if not isinstance(cfg.train.unlabelled, recipes.Nothing) and not there:
+        raise UserError(
+            f"train.pool is {cfg.train.pool}, but there are no such photos for train.unlabelled: see data.root (eval/) "
+            "and data.extra (*/unlabelled/)"
+        )
 
 
 def _photo_networks(cfg: params.Params) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -270,3 +271,29 @@ def test_the_sample_need_not_be_drawn_yet_but_one_s_own_data_must_be_there(here,
     check.everything(cfg, root=Path("data/sample"), sample=Path("data/sample"), **where)
     with pytest.raises(UserError, match=r"^data/sample: no such folder"):
         check.everything(cfg, root=Path("data/sample"), sample=Path("data/other"), **where)
+
+
+UDA = {"kind": "uda", "weight": 1.0, "ratio": 1, "temperature": 0.5, "threshold": 0.5}
+
+
+def test_unlabelled_photos_to_learn_from_must_be_there(own):
+    changed(own, "train.unlabelled", UDA)
+    run(changed(own, "train.pool", "eval"))
+    Path("data/check.txt").unlink()
+    Path("data/extra/more/unlabelled").mkdir(parents=True)
+    refused(
+        changed(own, "train.pool", "unlabelled"), r"^train\.pool is unlabelled, but there are no such photos"
+    )
+    Path("data/extra/more/unlabelled/photo.jpg").write_bytes(b"")
+    run(own)
+    Path("data/check.txt").unlink()
+    shutil.rmtree("mine/eval")
+    refused(changed(own, "train.pool", "eval"), r"^train\.pool is eval, but there are no such photos")
+    run(changed(own, "train.unlabelled", {"kind": "none"}))
+
+
+def test_a_sample_without_eval_people_has_none_to_learn_from(here, params_yaml):
+    changed(params_yaml, "train.unlabelled", UDA)
+    run(changed(params_yaml, "train.pool", "eval"))
+    Path("data/check.txt").unlink()
+    refused(changed(params_yaml, "sample_data.eval_people", 0), r"^train\.pool is eval")
