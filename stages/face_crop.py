@@ -8,19 +8,14 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
-import pandas as pd
-
-from facemask.faces import faces, finders
+from facemask.faces import faces, finders, sheet
 from facemask.photos import contact, memo, photos
-from facemask.pixels import archive, codec
+from facemask.pixels import archive
 from facemask.records import tables
 from facemask.records.roots import Roots
 from facemask.runtime import cluster, files, progress
-from facemask.runtime.arrays import Pixels
 from facemask.runtime.launch import launch
 from facemask.settings import params
-
-COLOURS = {"found": contact.GREEN, "fixed": contact.GREEN, "person": contact.AMBER, "median": contact.AMBER}
 
 
 def run(
@@ -57,24 +52,9 @@ def run(
             counts[name] = faces.report(part, table.loc[part.index], tried, seen)
         files.write_json(folder / "about" / "counts.json", counts)
         contact.write(
-            folder / "about" / "sheet.jpg", _sheet(boxed.assign(kind=table["kind"], set=table["set"]), folder)
+            folder / "about" / "sheet.jpg",
+            sheet.draw(boxed.assign(kind=table["kind"], set=table["set"]), folder),
         )
-
-
-def _sheet(boxed: pd.DataFrame, crops: Path) -> Pixels:
-    """Forty crops: first those whose box was borrowed, then found ones."""
-    shown = boxed[boxed["status"] != "unreadable"]
-    rows = list(zip(shown["set"], shown["photo"], shown["kind"], shown["status"], strict=True))
-    borrowed = contact.evenly_spaced([row for row in rows if row[3] not in ("found", "fixed")], 30)
-    plain = contact.evenly_spaced([row for row in rows if row[3] in ("found", "fixed")], 40 - len(borrowed))
-    tiles = []
-    with archive.Sets(crops, "crops.zip") as stored:
-        for name, photo, kind, status in borrowed + plain:
-            what = f"{photos.short(photo)} {kind.removesuffix('_mask') or name}"
-            picture = codec.decode(stored.of(name).read(f"{photo}.jpg"))
-            tiles.append(contact.Tile(picture, (what, status), COLOURS.get(status, contact.GREY)))
-    counts = ", ".join(f"{name} {(boxed['status'] == name).sum()}" for name in sorted(set(boxed["status"])))
-    return contact.sheet(f"face_crop: {len(boxed)} photos ({counts})", tiles, columns=10, size=(128, 96))
 
 
 def main() -> None:

@@ -4,4 +4,6 @@ finders
     detectors in order: mtcnn, yunet, a fixed box, none
 faces
     the one face of each photo, its fallbacks and its crop
+sheet
+    the contact sheet of the crops
 """

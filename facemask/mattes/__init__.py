@@ -6,4 +6,6 @@ grabcut
     OpenCV's GrabCut with a portrait prior
 saliency
     rembg's networks
+sheet
+    the contact sheet of the mattes
 """
