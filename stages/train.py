@@ -51,18 +51,18 @@ def run(
     facts = {
         "fold": fold,
         "seed": seed,
-        "best_epoch": fitted.epoch,
+        "best_epoch": fitted.epoch + 1,
         "val_macro_f1": round(fitted.macro_f1, 6),
     }
     with files.replacing(out) as folder:
-        checkpoints.save(
-            folder, checkpoints.Checkpoint(fitted.model.cpu(), cfg, counts / counts.sum()), facts
-        )
+        folder.mkdir()
         for name, part, probabilities in (
             ("oof.csv", chosen.val, oof),
             ("holdout.csv", chosen.held, holdout),
         ):
             tables.write(folder / name, _answers(part, probabilities), tables.PROBABILITIES)
+        prior = counts / counts.sum()
+        checkpoints.save(folder, checkpoints.Checkpoint(fitted.model.cpu(), cfg, prior), facts)
 
 
 def _answers(part: pd.DataFrame, probabilities: Table) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from facemask.records import classes
+from facemask.runtime import files
 from facemask.runtime.errors import UserError
 
 REMEDY = "run `dvc repro train`"
@@ -52,7 +53,7 @@ def read(models: Path, folds: Sequence[int]) -> Facts:
     Raises
     ------
     UserError
-        If one is missing or says less than is needed.
+        If one is missing, not what was written, or says less than is needed.
     """
     found = [_one(models / f"fold{fold}" / "model.json") for fold in folds]
     return Facts(
@@ -64,10 +65,9 @@ def read(models: Path, folds: Sequence[int]) -> Facts:
 
 
 def _one(path: Path) -> _Model:
+    content = files.sealed(path, "oof.csv", "holdout.csv", remedy=REMEDY)
     try:
-        model = TypeAdapter(_Model).validate_json(path.read_text())
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; {REMEDY}") from None
+        model = TypeAdapter(_Model).validate_python(content)
     except ValidationError as error:
         told = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: not a fold of this version: {told}; {REMEDY}") from None

@@ -1,17 +1,20 @@
-"""A trained fold as a folder: ``weights.safetensors`` and ``model.json``, which say all that is needed to predict."""
+"""A trained fold as a folder: ``weights.safetensors`` and ``model.json``, which say all that is needed to predict.
+
+``model.json`` carries the SHA-256 of every file beside it and of its own content, so that a bit flipped on a disk or a
+remote is told instead of predicted with.
+"""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import timm
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -21,7 +24,11 @@ from facemask.runtime import files
 from facemask.runtime.errors import UserError
 from facemask.settings import recipes
 
-REMEDY = "run `dvc repro train`"
+WEIGHTS: Final = "weights.safetensors"
+MODEL: Final = "model.json"
+REMEDY: Final = "run `dvc repro train`"
+# Of the last digit that model.json keeps of each prior.
+_ROUNDED: Final = 1e-6
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,10 @@ class Checkpoint:
 
 
 def save(folder: Path, checkpoint: Checkpoint, facts: dict[str, Any]) -> None:
-    """Write both files; ``facts`` (fold, best epoch and the like) are kept in the JSON for people to read."""
+    """Write both files; ``facts`` (fold, best epoch and the like) are kept in the JSON for people to read.
+
+    Tables that lie in ``folder`` already are sealed with them (:func:`facemask.runtime.files.write_sealed`).
+    """
     content = {
         **facts,
         "cuts": list(checkpoint.model.cuts),
@@ -54,11 +64,11 @@ def save(folder: Path, checkpoint: Checkpoint, facts: dict[str, Any]) -> None:
         "recipe": checkpoint.recipe.model_dump(mode="json"),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    with files.replacing(folder / "weights.safetensors") as temporary:
+    with files.replacing(folder / WEIGHTS) as temporary:
         save_file(
             {name: tensor.contiguous() for name, tensor in checkpoint.model.state_dict().items()}, temporary
         )
-    files.write_json(folder / "model.json", content)
+    files.write_sealed(folder / MODEL, content)
 
 
 def load(folder: Path) -> Checkpoint:
@@ -67,21 +77,26 @@ def load(folder: Path) -> Checkpoint:
     Raises
     ------
     UserError
-        If a file is missing, damaged, or does not fit the network that it names.
+        If a file is missing, damaged, or does not fit the network that it names, or a number in it cannot be.
     """
+    content = files.sealed(folder / MODEL, WEIGHTS, remedy=REMEDY)
     try:
-        content = json.loads((folder / "model.json").read_text())
         recipe = recipes.Recipe.model_validate_json(json.dumps(content["recipe"]))
         prior = np.asarray(content["prior"], dtype=np.float64)
-        refitted = not isinstance(recipe.refit, recipes.Nothing)
+        if prior.shape != (classes.COUNT,) or (prior < 0).any() or not abs(prior.sum() - 1) < _ROUNDED:
+            raise ValueError(f"prior is no distribution over {classes.COUNT} classes")
+        if content["classes"] != list(classes.NAMES):
+            raise ValueError("other classes")
         cuts = bands.Cuts(*content["cuts"])
+        if not (type(cuts.young) is type(cuts.old) is int and 0 < cuts.young < cuts.old):
+            raise ValueError(f"age cuts {cuts}")
+        refitted = not isinstance(recipe.refit, recipes.Nothing)
         model = Classifier(recipe, cuts=cuts, pretrained=False, refitted=refitted)
-        model.load_state_dict(load_file(folder / "weights.safetensors"))
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{folder}: no {Path(str(error.filename or 'weights.safetensors')).name}; {REMEDY}"
-        ) from None
-    except (json.JSONDecodeError, KeyError, ValidationError, SafetensorError, RuntimeError) as error:
+        tensors = load_file(folder / WEIGHTS)
+        if endless := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
+            raise ValueError(f"{endless[0]} is not finite")
+        model.load_state_dict(tensors)
+    except (KeyError, TypeError, ValueError, SafetensorError, RuntimeError) as error:
         raise UserError(
             f"{folder}: not a fold of this version: {' '.join(str(error).split())[:200]}; {REMEDY}"
         ) from None

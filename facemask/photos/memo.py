@@ -26,23 +26,27 @@ LIMIT: Final = 4 * 2**30
 _HOUSE: Final = Path(__file__).parents[1]
 
 
+_DIGEST: Final = 16  # bytes of checksum before each value
+
+
 class _Raw(diskcache.Disk):  # type: ignore[misc]  # diskcache has no type hints
-    """Text keys and bytes values only: a file put there by somebody else is never unpickled."""
+    """Text keys and bytes values inside the database only.
+
+    Nothing that somebody else put there is unpickled, and no file that an entry names is read or removed.
+    """
 
     def get(self, key: Any, raw: Any) -> Any:
         if not raw:
             raise UserError("the memo holds a foreign entry; delete .cache/facemask")
         return super().get(key, raw)
 
-    def store(self, value: Any, read: Any, key: Any = diskcache.UNKNOWN) -> Any:
-        if not isinstance(value, bytes):
-            raise TypeError(f"bytes are kept, not {type(value).__name__}")
-        return super().store(value, read, key=key)
-
     def fetch(self, mode: int, filename: Any, value: Any, read: Any) -> Any:
-        if mode not in (diskcache.core.MODE_RAW, diskcache.core.MODE_BINARY):
+        if mode != diskcache.core.MODE_RAW or filename is not None:
             raise UserError("the memo holds a foreign entry; delete .cache/facemask")
         return super().fetch(mode, filename, value, read)
+
+    def remove(self, file_path: Any) -> None:
+        """Leave the file alone: our values have none."""
 
 
 def home() -> Path:
@@ -70,25 +74,25 @@ class Memo:
             self._cache = diskcache.Cache(
                 str(folder),
                 disk=_Raw,
+                disk_min_file_size=2**40,
                 size_limit=limit,
                 eviction_policy="least-recently-stored",
                 statistics=0,
             )
 
     def get(self, key: str) -> bytes | None:
-        """Return what was kept under ``key``, or None."""
+        """Return what was kept under ``key``, or None where there is nothing, or no longer what was kept."""
         if self._cache is None:
             return None
         with self._told():
             found = self._cache.get(key)
-        return bytes(found) if found is not None else None
+        if not isinstance(found, bytes) or found[:_DIGEST] != _checksum(key, found[_DIGEST:]):
+            return None
+        return found[_DIGEST:]
 
     def __contains__(self, key: str) -> bool:
-        """Whether something is kept under ``key``."""
-        if self._cache is None:
-            return False
-        with self._told():
-            return key in self._cache
+        """Whether something is kept under ``key``, and whole."""
+        return self.get(key) is not None
 
     def put(self, entries: Iterable[tuple[str, bytes]]) -> None:
         """Keep some results, in one transaction."""
@@ -96,7 +100,9 @@ class Memo:
             return
         with self._told(), self._cache.transact(retry=True):
             for key, value in entries:
-                self._cache.set(key, value, retry=True)
+                if not isinstance(value, bytes):
+                    raise TypeError(f"bytes are kept, not {type(value).__name__}")
+                self._cache.set(key, _checksum(key, value) + value, retry=True)
 
     def usage(self) -> tuple[int, int]:
         """Return how many results are kept, and their bytes on disk, as the limit counts them."""
@@ -198,6 +204,10 @@ def _sources(room: str) -> dict[str, str]:
     if not found:
         raise ValueError(f"no room {room}")
     return found
+
+
+def _checksum(key: str, value: bytes) -> bytes:
+    return hashlib.blake2b(value, digest_size=_DIGEST, key=key.encode()[:64]).digest()
 
 
 def _sha256(path: Path) -> str:

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ import psutil  # type: ignore[import-untyped]
 
 from facemask.runtime.errors import UserError
 
+SEAL: Final = "sha256"
 _PART: Final = re.compile(r"\.(?P<name>.+)\.(?P<process>[0-9]+)\.part")
 
 
@@ -59,6 +60,48 @@ def write_json(path: Path, content: Any) -> None:
         temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def write_sealed(path: Path, content: Mapping[str, Any]) -> None:
+    """Write ``content`` as JSON that carries, under ``sha256``, the hash of itself and of each file beside it."""
+    sums = {one.name: _sha256(one.read_bytes()) for one in sorted(path.parent.iterdir()) if one != path}
+    write_json(path, {**content, SEAL: {path.name: _sha256(_canonical(content)), **sums}})
+
+
+def sealed(path: Path, *beside: str, remedy: str) -> dict[str, Any]:
+    """Read what :func:`write_sealed` wrote, if it and the files ``beside`` it are those that were meant.
+
+    Raises
+    ------
+    UserError
+        If one of them is missing or is not, bit for bit, what was written; ``remedy`` is the end of the line.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        sums = content.pop(SEAL)
+        found = {path.name: _sha256(_canonical(content))}
+        found |= {name: _sha256((path.parent / name).read_bytes()) for name in beside}
+        other = [name for name, value in found.items() if sums.get(name) != value]
+    except FileNotFoundError as error:
+        raise UserError(f"{path.parent}: no {Path(error.filename).name}; {remedy}") from None
+    except OSError as error:
+        raise UserError(f"{path.parent}: cannot be read ({error.strerror}); {remedy}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise UserError(f"{path}: damaged, or of another version; {remedy}") from None
+    if other:
+        raise UserError(
+            f"{path.parent / other[0]}: not the file that was written there (copied, edited, or damaged on a disk or "
+            f"remote); {remedy}"
+        )
+    return dict(content)
+
+
+def _canonical(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, sort_keys=True, allow_nan=False).encode()
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
 def checked(path: Path, sha256: str, *, keys: str, fetch: str) -> bytes:
     """Read a file that the params name by path and hash.
 
@@ -77,7 +120,7 @@ def checked(path: Path, sha256: str, *, keys: str, fetch: str) -> bytes:
     if not path.is_file():
         raise UserError(f"{keys}path: no file {path}; {fetch}")
     content = path.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
+    found = _sha256(content)
     if found != sha256:
         raise UserError(f"{keys}sha256: {path} has {found}, not {sha256}; correct one of the two, or {fetch}")
     return content

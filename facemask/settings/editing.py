@@ -14,25 +14,16 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import CommentMark
 from ruamel.yaml.tokens import CommentToken
 
-from facemask.runtime.errors import UserError
 from facemask.runtime.files import replacing
 from facemask.settings import loading
 
 
 def rewrite(path: Path, wanted: Mapping[str, Any], title: str) -> str:
-    """Give the YAML file at ``path`` the values of ``wanted``; return the unified diff to ``title``, empty if none.
-
-    Raises
-    ------
-    UserError
-        If an alias stands where a value is to change, so that another would change with it.
-    """
+    """Give the YAML file at ``path`` the values of ``wanted``; return the unified diff to ``title``, empty if none."""
     text, old = loading.read(path)
     if _same(old, wanted):
         return ""
     changed = _edit(text, wanted)
-    if not _same(YAML(typ="safe").load(changed), wanted):
-        raise UserError(f"{path}: an alias (*name) stands for what is to change; write its values out")
     with replacing(path) as temporary:
         temporary.write_text(changed, encoding="utf-8")
     before, after = (content.splitlines(keepends=True) for content in (text, changed))

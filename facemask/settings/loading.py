@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.events import AliasEvent
 
 from facemask.runtime.errors import UserError
 from facemask.settings import mistakes, params
@@ -40,7 +42,8 @@ def read(path: Path) -> tuple[str, Any]:
     Raises
     ------
     UserError
-        If the file is missing, is not UTF-8 or not YAML, or holds a key twice in one section: the line says where.
+        If the file is missing, is not UTF-8 or not YAML, or holds an anchor, or a key twice in one section: the
+        line says where.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -59,9 +62,17 @@ def decode(text: str, origin: str) -> Any:
     Raises
     ------
     UserError
-        If it is not YAML or holds a key twice in one section.
+        If it is not YAML, or holds an anchor or alias, or a key twice in one section.
     """
     try:
+        # Before anything is built of them: nested aliases grow without bound, and `-S` changes what shares a value.
+        for event in YAML(typ="safe").parse(text):
+            if name := getattr(event, "anchor", None):
+                line, sign = event.start_mark.line + 1, "*" if isinstance(event, AliasEvent) else "&"
+                raise UserError(
+                    f"{origin}: line {line}: {sign}{name}: anchors (&name) and aliases (*name) are not taken: one edit "
+                    "would change two keys; write the values out"
+                )
         return YAML(typ="safe").load(text)
     except DuplicateKeyError as error:
         line, key = error.problem_mark.line + 1, error.problem.split('"')[1]
@@ -88,16 +99,16 @@ def parse(content: Any, origin: str) -> params.Params:
         raise UserError(
             f"{origin}: only text, numbers, lists and keys are allowed (is there a date or a set?)"
         ) from None
-    except ValueError:
-        raise UserError(
-            f"{origin}: an alias (*name) stands inside what it names (&name); write its values out"
-        ) from None
+    if endless := [
+        key for key, value in _leaves(content, "") if isinstance(value, float) and not isfinite(value)
+    ]:
+        raise UserError(f"{origin}: {endless[0]}: a finite number is wanted, not .nan or .inf")
     try:
         # JSON mode lets YAML lists stand for tuples while everything else stays strict.
         whole = params.Params.model_validate_json(text)
     except ValidationError as error:
         raise UserError(f"{origin}: {mistakes.tell(error.errors(include_url=False), content)}") from None
-    if hidden := sorted(set(_hidden(content, "")) - SEEN):
+    if hidden := sorted({key for key, _ in _leaves(content, "") if key.rpartition(".")[2] in UNSEEN} - SEEN):
         raise UserError(
             f"{origin}: {hidden[0]}: DVC's run cache does not look at keys of this name, so that a change would "
             "bring back old results; leave it out (a transform's size is train.image.size)"
@@ -105,8 +116,8 @@ def parse(content: Any, origin: str) -> params.Params:
     return whole
 
 
-def _hidden(content: Any, prefix: str) -> Iterator[str]:
-    """Full names of the keys that DVC leaves out when it looks for an earlier run with the same params."""
+def _leaves(content: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Full name and value of every key and item, sections and lists included."""
     parts = (
         content.items()
         if isinstance(content, dict)
@@ -115,6 +126,5 @@ def _hidden(content: Any, prefix: str) -> Iterator[str]:
         else ()
     )
     for key, inner in parts:
-        if key in UNSEEN:
-            yield f"{prefix}{key}"
-        yield from _hidden(inner, f"{prefix}{key}.")
+        yield f"{prefix}{key}", inner
+        yield from _leaves(inner, f"{prefix}{key}.")

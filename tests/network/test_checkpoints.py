@@ -7,12 +7,13 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from facemask.network import checkpoints
 from facemask.network.classifier import Classifier
 from facemask.network.predict import predict
 from facemask.records import bands
-from facemask.runtime import launch
+from facemask.runtime import files, launch
 from facemask.runtime.errors import UserError
 from facemask.settings import loading, params, recipes
 
@@ -78,7 +79,7 @@ def test_the_pretrained_weights_are_not_needed_to_predict(saved):
         "path": "gone.safetensors",
         "sha256": "0" * 64,
     }
-    (folder / "model.json").write_text(json.dumps(content))
+    reseal(folder, content)
     checkpoints.load(folder)
 
 
@@ -94,7 +95,7 @@ def test_missing_and_damaged_files_are_told_with_a_remedy(saved, name):
     _, folder = saved
     whole = (folder / name).read_bytes()
     (folder / name).write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UserError, match="not a fold of this version.*dvc repro train"):
+    with pytest.raises(UserError, match=f"{name}: (not the file that was written|damaged).*dvc repro train"):
         checkpoints.load(folder)
     (folder / name).unlink()
     with pytest.raises(UserError, match=f"{name}.*dvc repro train"):
@@ -105,9 +106,61 @@ def test_weights_of_another_network_are_told(saved):
     _, folder = saved
     content = json.loads((folder / "model.json").read_text())
     content["recipe"]["backbone"]["name"] = "mobilenetv3_small_050"
-    (folder / "model.json").write_text(json.dumps(content))
+    reseal(folder, content)
     with pytest.raises(UserError, match="not a fold"):
         checkpoints.load(folder)
+
+
+def reseal(folder, content):
+    content.pop("sha256")
+    files.write_sealed(folder / "model.json", content)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("prior", [0.1] * 18),
+        ("prior", [1 / 17] * 17),
+        ("prior", [1.5, -0.5, *[0.0] * 16]),
+        ("prior", "flat"),
+        ("classes", ["a"] * 18),
+        ("cuts", [60, 30]),
+        ("cuts", [30.5, 60]),
+        ("cuts", [30]),
+        ("cuts", None),
+    ],
+)
+def test_numbers_that_cannot_be_are_told(saved, key, value):
+    _, folder = saved
+    reseal(folder, json.loads((folder / "model.json").read_text()) | {key: value})
+    with pytest.raises(UserError, match="not a fold of this version.*dvc repro train"):
+        checkpoints.load(folder)
+
+
+def test_weights_that_are_not_finite_are_told(saved):
+    _, folder = saved
+    tensors = load_file(folder / "weights.safetensors")
+    name = next(name for name, tensor in tensors.items() if tensor.is_floating_point())
+    tensors[name] = tensors[name].clone().fill_(float("nan"))
+    save_file(tensors, folder / "weights.safetensors")
+    reseal(folder, json.loads((folder / "model.json").read_text()))
+    with pytest.raises(UserError, match=f"{name} is not finite"):
+        checkpoints.load(folder)
+
+
+def test_any_flipped_bit_is_told(saved):
+    _, folder = saved
+    for name in ("weights.safetensors", "model.json"):
+        whole = (folder / name).read_bytes()
+        for at in range(3, len(whole), max(1, len(whole) // 40)):
+            (folder / name).write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+            # White space between JSON's tokens is no content.
+            if name == "model.json" and whole[at : at + 1].isspace():
+                continue
+            with pytest.raises(UserError, match="dvc repro train"):
+                checkpoints.load(folder)
+        (folder / name).write_bytes(whole)
+    checkpoints.load(folder)
 
 
 def test_the_classifier_normalises_with_the_recipes_statistics(toy_yaml):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sqlite3
 from pathlib import Path
 
 import diskcache
@@ -25,11 +26,11 @@ def test_two_open_memos_share_what_is_kept(tmp_path: Path) -> None:
 
 
 def test_the_size_is_bounded(tmp_path: Path) -> None:
-    kept = memo.Memo(tmp_path / "m", limit=2_000_000)
+    kept = memo.Memo(tmp_path / "m", limit=20_000_000)
     for k in range(60):
-        kept.put([(str(k), bytes(100_000))])
+        kept.put([(str(k), bytes(1_000_000))])
     size = sum(file.stat().st_size for file in (tmp_path / "m").rglob("*") if file.is_file())
-    assert size < 3_000_000
+    assert size < 30_000_000  # SQLite's journal comes on top
     assert "59" in kept
     assert "0" not in kept
     kept.close()
@@ -67,6 +68,45 @@ def test_only_bytes_are_kept_and_foreign_pickles_stay_shut(tmp_path: Path) -> No
     with pytest.raises(UserError, match="foreign entry"):
         kept.get("a")
     assert not (tmp_path / "sprung").exists()
+    kept.close()
+
+
+@pytest.mark.parametrize("size", [1, 100, 100_000])
+def test_a_flipped_bit_is_no_result(tmp_path: Path, size: int) -> None:
+    """Every damaged value is recomputed: bits anywhere in it, a shorter one, another key's."""
+    kept = memo.Memo(tmp_path / "m")
+    kept.put([("a", bytes(size)), ("b", b"\x01" * size)])
+    database = sqlite3.connect(tmp_path / "m" / "cache.db")
+    whole = database.execute("SELECT value FROM Cache WHERE key = 'a'").fetchone()[0]
+    other = database.execute("SELECT value FROM Cache WHERE key = 'b'").fetchone()[0]
+    flipped = [whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for at in (0, 15, 16, len(whole) - 1)]
+    for damaged in (*flipped, whole[:-1], whole[:10], b"", other, None, 7, "text"):
+        database.execute("UPDATE Cache SET value = ? WHERE key = 'a'", (damaged,))
+        database.commit()
+        assert kept.get("a") is None
+        assert "a" not in kept
+    kept.put([("a", bytes(size))])
+    assert kept.get("a") == bytes(size)
+    database.close()
+    kept.close()
+
+
+def test_no_file_that_an_entry_names_is_read_or_removed(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"a user's file")
+    kept = memo.Memo(tmp_path / "m", limit=200_000)
+    kept.put([("a", b"1")])
+    database = sqlite3.connect(tmp_path / "m" / "cache.db")
+    for mode in (diskcache.core.MODE_RAW, diskcache.core.MODE_BINARY, diskcache.core.MODE_TEXT):
+        database.execute("UPDATE Cache SET mode = ?, filename = ? WHERE key = 'a'", (mode, "../secret"))
+        database.commit()
+        with pytest.raises(UserError, match="foreign entry"):
+            kept.get("a")
+    for k in range(60):
+        kept.put([(str(k), bytes(20_000))])
+    assert database.execute("SELECT COUNT(*) FROM Cache WHERE key = 'a'").fetchone() == (0,)
+    assert secret.read_bytes() == b"a user's file"
+    database.close()
     kept.close()
 
 

@@ -116,3 +116,35 @@ def test_a_file_is_the_one_meant(tmp_path: Path) -> None:
         files.checked(path, "00", keys="a.", fetch="fetch it")
     with pytest.raises(UserError, match=r"^a\.path: no file .*gone.onnx; fetch it$"):
         files.checked(tmp_path / "gone.onnx", sha256, keys="a.", fetch="fetch it")
+
+
+def test_what_is_sealed_comes_back_and_any_other_bit_is_told(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n")
+    content = {"word": "사진", "number": 0.1, "list": [1, {"x": None}]}
+    files.write_sealed(tmp_path / "about.json", content)
+    assert files.sealed(tmp_path / "about.json", "table.csv", remedy="do so") == content
+    for name, before, after in (
+        ("table.csv", "1,2", "1,3"),
+        ("about.json", "0.1", "0.2"),
+        ("about.json", "word", "ward"),
+        ("about.json", '"sha256"', '"sha255"'),
+    ):
+        whole = (tmp_path / name).read_text()
+        (tmp_path / name).write_text(whole.replace(before, after))
+        with pytest.raises(UserError, match=f"{name}: (not the file|damaged).*; do so"):
+            files.sealed(tmp_path / "about.json", "table.csv", remedy="do so")
+        (tmp_path / name).write_text(whole)
+    (tmp_path / "later.csv").write_text("")
+    with pytest.raises(UserError, match="later.csv"):
+        files.sealed(tmp_path / "about.json", "later.csv", remedy="do so")
+    with pytest.raises(UserError, match="no gone.csv; do so"):
+        files.sealed(tmp_path / "about.json", "gone.csv", remedy="do so")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[1]", "7", "{}", '{"sha256": []}', '{"sha256": {}, "x": NaN}', "[" * 100_000]
+)
+def test_what_was_never_sealed_is_told(tmp_path: Path, text: str) -> None:
+    (tmp_path / "about.json").write_text(text)
+    with pytest.raises(UserError, match="do so"):
+        files.sealed(tmp_path / "about.json", remedy="do so")

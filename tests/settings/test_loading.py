@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -220,7 +221,7 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
     ("text", "told"),
     [
         ("seed: 2026-99-01\n", "not valid YAML: month must be in 1..12"),
-        ("seed: " + "[" * 5000 + "\n", "nested too deeply"),
+        ("seed: " + "[" * 5000 + "]" * 5000 + "\n", "nested too deeply"),
     ],
 )
 def test_values_that_cannot_be_read_are_one_line(tmp_path: Path, text: str, told: str) -> None:
@@ -245,19 +246,52 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path, repository: Path) ->
         loading.load(path)
 
 
-def test_a_merge_key_may_be_overridden(tmp_path: Path) -> None:
-    (tmp_path / "some.yaml").write_text(
-        "a: {b: &b {<<: &c {x: 1, y: 2}, x: 3}}\nd: {<<: *b, y: 4}\ne: {<<: *c}\n"
-    )
-    _, content = loading.read(tmp_path / "some.yaml")
-    assert content == {"a": {"b": {"x": 3, "y": 2}}, "d": {"x": 3, "y": 4}, "e": {"x": 1, "y": 2}}
-
-
-def test_an_alias_inside_what_it_names_is_refused(tmp_path: Path, params_yaml: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("x: &a [*a]\n", "line 1: &a: "),
+        ("a: {b: &b {x: 1}}\nd: {<<: *b, y: 4}\n", "line 1: &b: "),
+        ("seed: &s 20\nsample_data:\n  seed: *s\n", "line 1: &s: "),
+        ("seed: 20\nsample_data: *missing\n", r"line 2: \*missing: "),
+        ("- &씨앗 1\n", "line 1: &씨앗: "),
+    ],
+)
+def test_anchors_and_aliases_are_refused_by_name(tmp_path: Path, text: str, told: str) -> None:
+    """`-S seed=21` would change whatever shares the value, or only half of it."""
     path = tmp_path / "params.yaml"
-    path.write_text("x: &a [*a]\n" + yaml.safe_dump(params_yaml))
-    with pytest.raises(UserError, match=r"params\.yaml: an alias \(\*name\) stands inside what it names"):
-        loading.load(path)
+    path.write_text(text)
+    with pytest.raises(UserError, match=rf"params\.yaml: {told}anchors .* write the values out$"):
+        loading.read(path)
+
+
+def test_a_file_that_grows_when_it_is_built_is_refused_before(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 9)}]" for k in range(1, 60)]
+    (tmp_path / "params.yaml").write_text("\n".join(lines))
+    with pytest.raises(UserError, match="line 1: &a0: anchors"):
+        loading.load(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("value", [".nan", ".inf", "-.inf", ".NaN", "1e400"])
+def test_no_number_without_end_passes_anywhere(
+    tmp_path: Path, params_yaml: dict[str, Any], value: str
+) -> None:
+    """Also in what the schema leaves free: knobs of transforms and of networks."""
+    places = {
+        "train.augment.1.p": ("train", "augment", 1, "p"),
+        "train.augment.0.knob": ("train", "augment", 0, "knob"),
+        "train.backbone.options.rate": ("train", "backbone", "options", "rate"),
+        "train.augment.0.deep.0": ("train", "augment", 0, "deep", 0),
+    }
+    for name, path in places.items():
+        changed = copy.deepcopy(params_yaml)
+        changed["train"]["augment"][0]["deep"] = [1.0]
+        place: Any = changed
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = loading.decode(value, "x")
+        with pytest.raises(UserError, match=rf"params\.yaml: {re.escape(name)}: a finite number is wanted"):
+            loading.parse(changed, "params.yaml")
 
 
 def test_keys_name_every_leaf_of_the_shipped_file(params_yaml: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from dvc.repo import Repo
 
 from facemask.ensemble import combiner
 from facemask.records import classes, tables
+from facemask.runtime import files
 from facemask.runtime.errors import UserError
 from facemask.scoring import metrics
 from facemask.settings import params, recipes
@@ -72,7 +73,7 @@ class Experiment:
             folder = Path(f"models/fold{fold}")
             tables.write(folder / f"{name}.csv", frame, tables.PROBABILITIES)
             said = {"prior": [1 / 18] * 18, "recipe": self.recipe}
-            (folder / "model.json").write_text(json.dumps(said))
+            files.write_sealed(folder / "model.json", said)
         combine.run(
             params.Combine(members=members, how=how, adjust=adjust),
             params.Folds(folds=self.folds),
@@ -246,7 +247,7 @@ def test_a_fold_without_model_json_is_told(here):
     made = Experiment(skill=1.0, seed=0)
     made.run()
     Path("models/fold2/model.json").unlink()
-    with pytest.raises(UserError, match=r"fold2/model\.json: no such file; run `dvc repro train`"):
+    with pytest.raises(UserError, match=r"fold2: no model\.json; run `dvc repro train`"):
         combine.run(
             params.Combine(members=(), how=SOFT, adjust=NONE),
             params.Folds(folds=made.folds),

@@ -9,6 +9,7 @@ import pytest
 from sklearn.metrics import log_loss
 
 from facemask.records import classes, tables
+from facemask.runtime import files
 from facemask.runtime.errors import UserError
 from facemask.scoring import predictions
 from facemask.settings import params, recipes
@@ -74,7 +75,7 @@ class Models:
                 # Plain pandas: the project's own writer would refuse some of the faults that tests plant.
                 frames[fold].to_csv(path, index=False)
             said = {"prior": [1 / 18] * 18, "recipe": self.recipe}
-            (path.parent / "model.json").write_text(json.dumps(said))
+            files.write_sealed(path.parent / "model.json", said)
 
     def run(self, folds=(0, 1, 2), cfg=CFG, out="evaluated"):
         """What details.json says."""
