@@ -22,13 +22,13 @@ from facemask.synthesis import studio, unmasked
 CHUNK = 8
 
 
-def run(cfg: params.Synthesise, *, faces: Path, out: Path) -> None:
-    """Read the folder ``faces``; write ``out`` (contest's layout, people.csv, skipped.csv, about.json)."""
-    found = unmasked.read(faces)
+def run(cfg: params.Synthesise, *, unmasked_faces: Path, out: Path) -> None:
+    """Read the folder ``unmasked_faces``; write ``out`` (contest's layout, people.csv, skipped.csv, about.json)."""
+    found = unmasked.read(unmasked_faces)
     chunks = [found[start : start + CHUNK] for start in range(0, len(found), CHUNK)]
     bare = [[studio.Bare(face.photo, face.person) for face in chunk] for chunk in chunks]
     work = executor.processes(
-        studio.Studio(cfg, faces),
+        studio.Studio(cfg, unmasked_faces),
         bare,
         workers=hardware.cores(),
         preload=studio.PRELOAD,
@@ -51,7 +51,7 @@ def run(cfg: params.Synthesise, *, faces: Path, out: Path) -> None:
                 (home / name).write_bytes(data)
         if found and not made:
             raise UserError(
-                f"{faces}: no mask could be drawn on any of {len(found)} photos ({skipped[0][1]}, ...)"
+                f"{unmasked_faces}: no mask could be drawn on any of {len(found)} photos ({skipped[0][1]}, ...)"
             )
         _write(folder, made, skipped)
         reasons = Counter(reason.split(":")[0] for _, reason in skipped)

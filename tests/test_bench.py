@@ -25,6 +25,7 @@ from benchmarks.speed.outcome import Effort, Outcome
 from facemask.labels import health
 from facemask.records import raw
 from facemask.records.roots import Roots
+from facemask.settings import loading
 
 TOY = Effort(photos=32, rounds=1, seconds=0.0, heights=(32,), models=("test_resnet",), sizes=(84, 98))
 
@@ -308,7 +309,7 @@ def test_the_stages_that_grow_are_those_of_the_pipeline(tmp_path: Path) -> None:
     growth.make(tmp_path / "project")
     lines = growth.commands(tmp_path / "project")
     assert set(growth.STAGES) == set(lines) - {"check", "sample_data", "synthesise"}
-    assert '--root "data/photos"' in lines["fix_labels"]
+    assert loading.load(tmp_path / "project" / "params.yaml").data.root == "data/photos"
     assert "--fold 0" in lines["train"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
+import re
 import shlex
 import typing
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from dvc.repo import Repo, lock_repo
 from dvc.stage.cache import _get_cache_hash
 from ruamel.yaml import YAML
 
+from facemask.runtime import launch
 from facemask.settings import config, loading, params
 
 STAGES = [
@@ -209,9 +211,12 @@ def asked(run: Callable[..., None]) -> set[str]:
     """The params that a stage's signature asks for and that may change its result: not ``engine``."""
     sections = {name: field.annotation for name, field in params.Params.model_fields.items()}
     wanted = set()
-    for name, kind in typing.get_type_hints(run).items():
+    hints = typing.get_type_hints(run)
+    for name, kind in hints.items():
         if name == "seed":
             wanted.add("seed")
+        elif name in launch.FOLDERS and params.Params not in hints.values():
+            wanted.add(f"data.{launch.FOLDERS[name]}")
         # Who asks for all depends on the file itself.
         elif isinstance(kind, type) and issubclass(kind, config.Config) and kind is not params.Params:
             whole = [section for section, config in sections.items() if config is kind]
@@ -240,26 +245,29 @@ def test_params_and_paths_are_the_signature(name: str, dag: dict[str, Any]) -> N
     assert len(declared) == len(set(declared))
     assert set(declared) == asked(run)
     assert all(key.split(".")[1] in params.Train.model_fields for key in declared if key.startswith("train."))
+    # A param in a shell line would be read by the shell.
+    assert set(re.findall(r"\$\{(.*?)\}", dag[name]["cmd"])) <= {"item.fold"}
     words = shlex.split(dag[name]["cmd"])
     assert words[:3] == ["python", "-m", f"stages.{name}"]
     hints = typing.get_type_hints(run)
     options = {
-        n for n in inspect.signature(run).parameters if hints[n] is Path or (hints[n] is int and n != "seed")
+        n
+        for n in inspect.signature(run).parameters
+        if (hints[n] is Path and n not in launch.FOLDERS) or (hints[n] is int and n != "seed")
     }
     given = dict(zip(words[3::2], words[4::2], strict=True))
     assert set(given) == {f"--{option.replace('_', '-')}" for option in options}
-    for option in ("root", "extra"):
-        assert given.get(f"--{option}", f"${{data.{option}}}") == f"${{data.{option}}}"
     paths = " ".join(
         str(part) for kind in ("deps", "outs", "metrics", "plots") for part in dag[name].get(kind, [])
     )
     for option, path in given.items():
         # The photos themselves are a dependency of fix_labels alone; DVCLive's folder is for watching.
-        if option in ("--fold", "--live") or (
-            option in ("--root", "--extra", "--synthetic", "--sample") and name != "fix_labels"
-        ):
+        if option in ("--fold", "--live") or (option in ("--synthetic", "--sample") and name != "fix_labels"):
             continue
         assert path in paths, f"{name}: {option} {path} is neither a dependency nor an output"
+        written = {str(out) for kind in ("outs", "metrics", "plots") for out in dag[name].get(kind, [])}
+        is_read = option.removeprefix("--").replace("-", "_") not in launch.WRITTEN
+        assert is_read == (not any(path in out for out in written)), f"{name}: {option}"
 
 
 @pytest.fixture(scope="module")

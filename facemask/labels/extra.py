@@ -20,7 +20,7 @@ from typing import Any, Final
 import pandas as pd
 
 from facemask.labels import fixes
-from facemask.records import csvfile, raw
+from facemask.records import csvfile, links, raw
 from facemask.records.roots import PREFIX, SYNTHESISED, Roots
 from facemask.runtime.errors import UserError
 
@@ -100,6 +100,7 @@ def names(roots: Roots, main: str) -> list[str]:
     ):
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder; {remedy}")
+    links.refuse(roots.extra, "data.extra")
     found = []
     for entry in raw.visible(roots.extra, roots.extra, []):
         if not entry.is_dir():
@@ -241,10 +242,8 @@ def _any(root: Path, folder: Path, notes: raw.Notes) -> Iterator[str]:
     for entry in raw.visible(root, folder, notes):
         path = Path(entry.path)
         place = path.relative_to(root).as_posix()
-        if entry.is_dir() and not entry.is_symlink():
+        if entry.is_dir(follow_symlinks=False):
             yield from _any(root, path, notes)
-        elif entry.is_dir():
-            notes.append((place, "ignored: a link to a folder; put the photos themselves here"))
         elif entry.is_file() and path.suffix.lower() in raw.EXTENSIONS:
             yield place
         else:

@@ -6,6 +6,8 @@ bands
     the trainer's age bands, as the manifest hands them on
 raw
     the contest's folder layout
+links
+    which symbolic links in a data set are taken
 roots
     which folder a photo's key belongs to
 csvfile

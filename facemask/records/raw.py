@@ -25,7 +25,7 @@ from typing import Final
 
 import pandas as pd
 
-from facemask.records import classes, csvfile
+from facemask.records import classes, csvfile, links
 from facemask.runtime.errors import UserError
 
 MASK_OF: Final = {f"mask{n}": 0 for n in range(1, 6)} | {"incorrect_mask": 1, "normal": 2}
@@ -65,16 +65,18 @@ class Layout:
     notes: pd.DataFrame
 
 
-def scan(root: Path) -> Layout:
-    """Read the layout below ``root``; photos are listed, not opened.
+def scan(root: Path, key: str = "data.root") -> Layout:
+    """Read the layout below ``root``, which the param ``key`` names; photos are listed, not opened.
 
     Raises
     ------
     UserError
-        If a part of the layout is missing or contradicts another; names the file and the line or folder.
+        If a part of the layout is missing or contradicts another, or is a link that is not taken
+        (:func:`facemask.records.links.refuse`); names the file and the line or folder.
     """
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; {_LAYOUT}")
+    links.refuse(root, key)
     notes: Notes = []
     train = labelled(root, notes, _LAYOUT)
     listed = _eval(root, notes)

@@ -2,6 +2,8 @@
 
 launch
     from the command line to a stage's ``run``
+inputs
+    what a stage was given, compared at its end
 executor
     several processes or threads, results in order
 cluster

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,19 @@ import psutil  # type: ignore[import-untyped]
 from facemask.runtime.errors import UserError
 
 SEAL: Final = "sha256"
+_check: Callable[[], None] = lambda: None  # noqa: E731
 _PART: Final = re.compile(r"\.(?P<name>.+)\.(?P<process>[0-9]+)\.part")
+
+
+@contextlib.contextmanager
+def guarded(check: Callable[[], None]) -> Iterator[None]:
+    """Call ``check`` before anything is renamed to its name within the block; what it raises keeps the older one."""
+    global _check
+    before, _check = _check, check
+    try:
+        yield
+    finally:
+        _check = before
 
 
 @contextlib.contextmanager
@@ -35,6 +47,7 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield temporary
+        _check()
         if temporary.is_dir() and path.is_dir():
             shutil.rmtree(path)
         os.replace(temporary, path)

@@ -8,14 +8,20 @@ import inspect
 import os
 import sys
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from filelock import FileLock, Timeout
 
+from facemask.runtime import files, inputs
 from facemask.runtime.errors import UserError
 from facemask.settings import config, loading, params
+
+# Parameters of a stage that are folders of a user's, and which key of params.yaml says where they are.
+FOLDERS: Final = {"root": "root", "extra": "extra", "unmasked_faces": "faces"}
+# Parameters that are written; all other paths are read.
+WRITTEN: Final = frozenset({"out", "scores", "plots", "curves", "live"})
 
 
 def view(whole: params.Params, wanted: type[config.Config]) -> config.Config:
@@ -37,35 +43,51 @@ def view(whole: params.Params, wanted: type[config.Config]) -> config.Config:
 def launch(run: Callable[..., None]) -> None:
     """Call ``run`` with what its signature asks for.
 
-    A parameter annotated with a config class gets that view of ``params.yaml``, ``seed`` and ``engine`` get
-    theirs, a ``Path`` or another ``int`` becomes a command-line option of its name. A :class:`UserError` is printed
-    in one line and ends the process with code 1; so does a second copy of the same stage started beside a running one.
+    A parameter annotated with a config class gets that view of ``params.yaml``; ``seed``, ``engine`` and the
+    :data:`FOLDERS` get theirs; a ``Path`` or another ``int`` becomes a command-line option of its name. A
+    :class:`UserError` is printed in one line and ends the process with code 1; so do a second copy of the same stage
+    started beside a running one, and an edit of what the stage was given while it ran: DVC, which hashes dependencies
+    after a command, would record it as used.
     """
     stage = run.__module__ if run.__module__ != "__main__" else Path(sys.argv[0]).stem
     stage = stage.rsplit(".", 1)[-1]
     kinds = typing.get_type_hints(run)
     names = list(inspect.signature(run).parameters)
     parser = argparse.ArgumentParser(prog=f"python -m stages.{stage}", description=inspect.getdoc(run))
-    options = [n for n in names if kinds[n] is Path or (kinds[n] is int and n != "seed")]
+    options = [
+        n for n in names if (kinds[n] is Path and n not in FOLDERS) or (kinds[n] is int and n != "seed")
+    ]
     for name in options:
         parser.add_argument(f"--{name.replace('_', '-')}", type=kinds[name], required=True)
     chosen = vars(parser.parse_args())
     try:
-        whole = loading.load(Path("params.yaml"))
-        arguments: dict[str, Any] = {}
-        for name in names:
-            if name in chosen:
-                arguments[name] = chosen[name]
-            elif name in ("seed", "engine"):
-                arguments[name] = getattr(whole, name)
-            else:
-                arguments[name] = view(whole, kinds[name])
+        arguments = {name: chosen.get(name) for name in names} | _configured(kinds, set(names) - set(chosen))
+        read = [arguments[name] for name in names if kinds[name] is Path and name not in WRITTEN]
         label = "-".join([stage, *(str(chosen[n]) for n in options if kinds[n] is int)])
+        unchanged = inputs.Unchanged(
+            read, lambda: _configured(kinds, set(names) - set(chosen)), label.replace("-", "@")
+        )
         # The other processes of a multi-GPU training are the same stage, not a twin.
         with _alone(label) if os.environ.get("LOCAL_RANK", "0") == "0" else contextlib.nullcontext():
-            run(**arguments)
+            with files.guarded(unchanged.verify):
+                run(**arguments)
+            unchanged.verify()
     except UserError as error:
         sys.exit(f"error: {error}")
+
+
+def _configured(kinds: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """What ``params.yaml`` gives the parameters of these names and types."""
+    whole = loading.load(Path("params.yaml"))
+    given: dict[str, Any] = {}
+    for name in names:
+        if name in FOLDERS and kinds[name] is Path:
+            given[name] = Path(getattr(whole.data, FOLDERS[name]))
+        elif name in ("seed", "engine"):
+            given[name] = getattr(whole, name)
+        else:
+            given[name] = view(whole, kinds[name])
+    return given
 
 
 def _alone(label: str) -> FileLock:

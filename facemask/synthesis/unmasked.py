@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from facemask.records import classes, csvfile, raw, tables
+from facemask.records import classes, csvfile, links, raw, tables
 from facemask.runtime.errors import UserError
 
+KEY: Final = "data.faces"
 UNKNOWN_RACE: Final = "unknown"
 # What the usual file systems take, in bytes.
 _LONGEST: Final = 255
@@ -85,11 +86,12 @@ def read(root: Path) -> tuple[Face, ...]:
         return _contest(root)
     if not table.is_file():
         raise UserError(f"{root}: no faces.csv and no train/train.csv there; {_LAYOUT}")
+    links.refuse(root, KEY)
     return _listed(root, table)
 
 
 def _contest(root: Path) -> tuple[Face, ...]:
-    train = raw.scan(root).train
+    train = raw.scan(root, KEY).train
     bare = train[train["kind"] == "normal"]
     faces = []
     names = _Names()

@@ -115,7 +115,7 @@ def test_photos_without_labels_are_found_at_any_depth(where: Roots) -> None:
     assert dict(zip(held.notes["photo"], held.notes["reason"], strict=True)) == {
         f"{start}.hidden.jpg": "ignored: left behind by a file manager",
         f"{start}2024/notes.txt": other,
-        f"{start}again": "ignored: a link to a folder; put the photos themselves here",
+        f"{start}again": other,
         f"{start}gone": other,
     }
     assert held.labels.empty

@@ -51,7 +51,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path
     def run(faces: Path, name: str = "out", **changes: object) -> Path:
         cfg = params.Synthesise.model_validate(CFG.model_dump() | changes)
         out = tmp_path / name
-        synthesise.run(cfg, faces=faces, out=out)
+        synthesise.run(cfg, unmasked_faces=faces, out=out)
         return out
 
     return run
@@ -172,7 +172,7 @@ def test_nothing_to_do_writes_empty_tables_without_torch(repository: Path, tmp_p
     code = (
         "import sys; from pathlib import Path; from facemask.settings import params; from stages import synthesise;"
         "cfg = params.Synthesise(styles=('cloth',), wrong=('on_eyes',), seed=1); out = Path(sys.argv[1]);"
-        "synthesise.run(cfg, faces=Path('data/faces'), out=out / 'out');"
+        "synthesise.run(cfg, unmasked_faces=Path('data/faces'), out=out / 'out');"
         "assert not {'torch', 'facenet_pytorch'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=repository, check=True)
@@ -202,7 +202,7 @@ def test_two_processes_find_the_same_faces_as_one(
     for workers in (1, 2):
         monkeypatch.setattr(hardware, "cores", lambda count=workers: count)
         out = tmp_path / f"out{workers}"
-        synthesise.run(CFG, faces=root, out=out)
+        synthesise.run(CFG, unmasked_faces=root, out=out)
         written.append(contents(out))
     assert written[0] == written[1]
     assert metrics(tmp_path / "out1")["people"] == 10
