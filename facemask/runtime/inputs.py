@@ -103,11 +103,11 @@ def _stat(path: Path) -> tuple[int, int]:
 def _imported() -> list[Path]:
     """Sources of the modules that this process has imported and whose code can change a result."""
     return [
-        Path(module.__file__)
+        Path(file)
         for name, module in sorted(sys.modules.items())
         if name.split(".")[0] in (*_CODE, "__main__")
         and not name.startswith(_NO_RESULT)
-        and getattr(module, "__file__", None)
+        and (file := getattr(module, "__file__", None))
     ]
 
 

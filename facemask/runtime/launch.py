@@ -61,7 +61,7 @@ def launch(run: Callable[..., None]) -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", type=kinds[name], required=True)
     chosen = vars(parser.parse_args())
     try:
-        arguments = {name: chosen.get(name) for name in names} | _configured(kinds, set(names) - set(chosen))
+        arguments = chosen | _configured(kinds, set(names) - set(chosen))
         read = [arguments[name] for name in names if kinds[name] is Path and name not in WRITTEN]
         label = "-".join([stage, *(str(chosen[n]) for n in options if kinds[n] is int)])
         unchanged = inputs.Unchanged(
