@@ -38,6 +38,15 @@ def set_(arguments: argparse.Namespace) -> None:
     print(assignments.apply(arguments.words, PARAMS) or "params.yaml already says so")
 
 
+def apply(arguments: argparse.Namespace) -> None:
+    """Take up an experiment, unless changed photos, label fixes or code would be lost."""
+    from facemask.commands import apply
+
+    if undone := apply.apply(arguments.name):
+        print(undone, end="")
+    print(f"params, metrics and outputs are those of {arguments.name}; `make back` leaves them")
+
+
 def check(_: argparse.Namespace) -> None:
     """Look whether params.yaml, and all files and names in it, can work."""
     from facemask.commands import check
@@ -120,12 +129,14 @@ def main() -> None:
     """Run one command; a user's mistake ends in one line and exit code 1."""
     parser = argparse.ArgumentParser(prog="python -m facemask", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for run in (preset, set_, check, scores, params, lr, weights, page, cache):
+    for run in (preset, set_, apply, check, scores, params, lr, weights, page, cache):
         command = commands.add_parser(run.__name__.rstrip("_"), help=run.__doc__, description=run.__doc__)
         command.set_defaults(run=run)
         if run is preset:
             command.add_argument("name", nargs="?", help="a file of presets/, without .yaml")
             command.add_argument("--list", action="store_true", help="name and describe all presets")
+        if run is apply:
+            command.add_argument("name", help="an experiment, as `dvc exp show` lists them")
         if run is weights:
             command.add_argument("names", nargs="*", metavar="NAME", help="as in models/weights.yaml")
         if run is set_:
