@@ -89,7 +89,7 @@ def test_mistakes_are_one_line_and_code_1(project: Path, repository: Path) -> No
         ("presets/tiny.yaml", b"description: caf\xe9\nparams: {}\n", "not UTF-8 ", ["preset tiny"]),
         ("params.yaml", b"seed: 1  # caf\xe9\n", "not UTF-8 ", ["preset tiny", "params"]),
         ("params.yaml", b"seed: 1\nseed: 2\n", "line 2: seed stands twice", ["preset tiny", "params"]),
-        ("params.yaml", b"seed: &a [*a]\n", "an alias ", ["preset tiny", "params"]),
+        ("params.yaml", b"seed: &a [*a]\n", "line 1: &a: anchors", ["preset tiny", "params"]),
     ],
 )
 def test_broken_files_are_one_line_and_code_1(
