@@ -7,7 +7,7 @@ import functools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, assert_never
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, assert_never
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from facemask.settings import params
 
 if TYPE_CHECKING:
     from facemask.detectors import mtcnn
+
+# Bytes of decoded photos that are searched together.
+_AT_ONCE: Final = 3 * codec.LARGE
 
 
 class Detection(NamedTuple):
@@ -200,12 +203,20 @@ class _Detect:
     where: Roots
 
     def __call__(self, some: Sequence[photos.Photo]) -> list[bytes]:
-        pixels: list[Pixels | None] = []
+        found: list[bytes] = []
+        waiting: list[Pixels | None] = []
         for photo in some:
             try:
-                pixels.append(codec.decode(photos.read(self.where, photo)))
+                waiting.append(codec.decode(photos.read(self.where, photo)))
             except codec.UnreadableImage:
-                pixels.append(None)
+                waiting.append(None)
+            # Thirty-two photos of 64 megapixels would take 6 GB.
+            if sum(one.size for one in waiting if one is not None) > _AT_ONCE:
+                found += self._found(waiting)
+                waiting = []
+        return found + self._found(waiting) if waiting else found
+
+    def _found(self, pixels: Sequence[Pixels | None]) -> list[bytes]:
         found = iter(self.finder.find([one for one in pixels if one is not None]))
         return [_pack(one, next(found)) if one is not None else b"null" for one in pixels]
 

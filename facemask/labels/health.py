@@ -40,7 +40,7 @@ def check(where: Roots, keys: Iterable[str]) -> pd.DataFrame:
             return photo, "", "unreadable", error.strerror or str(error)
         digest = hashlib.sha256(content).hexdigest()
         try:
-            codec.decode(content)
+            codec.verify(content)
         except codec.UnreadableImage as error:
             return photo, digest, "unreadable", str(error)
         return photo, digest, "ok", ""

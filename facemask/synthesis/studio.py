@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
-from facemask.pixels import codec
+from facemask.pixels import codec, kinds
 from facemask.runtime.arrays import Pixels
 from facemask.runtime.errors import UserError
 from facemask.settings import params
@@ -119,18 +119,19 @@ def generator(seed: int, person: str, kind: str) -> np.random.Generator:
 
 
 def _format(data: bytes) -> str | None:
-    with Image.open(io.BytesIO(data)) as image:
-        # MPO is a phone's JPEG with a second picture behind it.
-        return {"JPEG": "jpg", "MPO": "jpg", "PNG": "png"}.get(image.format or "")
+    # A phone's MPO is a JPEG with a second picture behind it.
+    return {"JPEG": "jpg", "PNG": "png"}.get(kinds.photo(data) or "")
 
 
 def _encoder(data: bytes) -> tuple[str, Callable[[Pixels], bytes]]:
     """File ending, and a way to encode pixels as ``data`` was: how a photo is stored must not tell its class."""
     if _format(data) == "png":
         return "png", _encode_png
-    with Image.open(io.BytesIO(data)) as image:
+    if _format(data) is None:
+        return "jpg", codec.encode_jpeg
+    with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
         tables = getattr(image, "quantization", None)
-        if _format(data) is None or not tables or image.mode != "RGB":
+        if not tables or image.mode != "RGB":
             return "jpg", codec.encode_jpeg
         subsampling = JpegImagePlugin.get_sampling(image)
     return "jpg", functools.partial(_encode_jpeg, tables=tables, subsampling=max(subsampling, 0))

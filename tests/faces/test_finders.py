@@ -147,6 +147,30 @@ def test_a_survey_reads_each_photo_once_and_keeps_what_it_saw(
     finders._networks.cache_clear()
 
 
+@pytest.mark.parametrize(
+    ("limit", "groups"), [(10**9, [(60, 62)]), (60 * 48 * 3, [(60, 62)]), (1, [(60,), (62,)])]
+)
+def test_large_photos_are_searched_a_few_at_a_time(
+    tmp_path: Path,
+    indexed: list[Photo],
+    monkeypatch: pytest.MonkeyPatch,
+    limit: int,
+    groups: list[tuple[int, ...]],
+) -> None:
+    calls: list[tuple[int, ...]] = []
+
+    def find(self: object, photos: list[np.ndarray]) -> list[np.ndarray]:
+        calls.append(tuple(len(photo) for photo in photos))
+        return [np.array([[0.0, 0.0, 1.0, len(photo), 0.9]]) for photo in photos]
+
+    monkeypatch.setattr(finders, "_AT_ONCE", limit)
+    monkeypatch.setattr(finders.MtcnnFinder, "find", find)
+    where = Roots(tmp_path, tmp_path, tmp_path)
+    seen = list(finders.survey(finders.build(MTCNN), indexed, where, memo.Memo(None), ALONE))
+    assert [None if one is None else one.faces[0, 3] for one in seen] == [60, None, 62]
+    assert calls == groups
+
+
 def test_finders_that_do_not_search(tmp_path: Path, indexed: list[Photo]) -> None:
     nowhere = memo.Memo(None)
     whole = list(

@@ -113,7 +113,7 @@ def test_what_gets_no_mask_is_told(stage: Callable[..., Path], listed: Path) -> 
     assert skipped.to_dict() == {
         "b.jpg": "no face found",
         "c.jpg": "the face is turned too far for a mask",
-        "d.jpg": "unreadable: not an image that can be read",
+        "d.jpg": "unreadable: not an image that can be read: it is text",
     }
     assert metrics(out) == {"faces": 4, "people": 1, "skipped": 3, "no_face": 1, "turned": 1, "unreadable": 1}
     assert (out / "train" / "people.csv").read_text() == "folder,source\n000009_male_unknown_31,000009\n"
