@@ -60,6 +60,11 @@ venv: ## create .venv and install the pinned requirements (once: minutes, about 
 	[ -f .dvc/plots/offline.html ] || python -m facemask page
 
 repro: venv ## run the pipeline: only what changed; prints the scores
+	if ! git rev-parse --git-dir >/dev/null 2>&1; then
+	  echo "error: no git repository here (a ZIP download?), and DVC works in one: git init && git add -A &&" \
+	    "git commit -m start, then make repro" >&2
+	  exit 1
+	fi
 	dvc repro
 	echo
 	python -m facemask scores

@@ -60,12 +60,23 @@ def _assign(content: dict[str, Any], key: str, text: str) -> None:
             content[part] = {}
         section = schema.inside(section, part, content[part]) if section else None
         content = content[part]
-    value = loading.decode(text, f"{key}={text}")
     field = section.model_fields.get(last) if section else None
-    if field and text in typing.get_args(field.annotation):
+    annotation: Any = field.annotation if field else None
+    if annotation is str or (str in typing.get_args(annotation) and text != "null"):
+        content[last] = _text(text)
+        return
+    value = loading.decode(text, f"{key}={text}")
+    if field and text in typing.get_args(annotation):
         value = text  # such as 16, which YAML takes for a number
     elif field and isinstance(value, str) and (kinds := schema.kinds(field)):
         before, knobs = content.get(last), kinds[value].model_fields if value in kinds else ()
         kept = before if isinstance(before, dict) and before.get("kind") == value else {}
         value = {"kind": value} | {knob: kept[knob] for knob in kept if knob in knobs}
     content[last] = value
+
+
+def _text(text: str) -> str:
+    """Text as it was typed: YAML would take 2021_01, ~ or ``a #b`` for something else; quotes as YAML has them go."""
+    if len(text) > 1 and text[0] == text[-1] and text[0] in ("'", '"'):
+        return str(loading.decode(text, text))
+    return text

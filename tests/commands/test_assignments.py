@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.utils.serialize import load_yaml
 
 from facemask.commands import assignments
 from facemask.runtime.errors import UserError
@@ -183,3 +184,19 @@ def test_a_key_or_value_that_cannot_be_is_told(target: Path, words: list[str], p
     assert "\n" not in str(caught.value)
     for part in parts:
         assert part in str(caught.value)
+
+
+ODD = r"""/x/사진 ~ ~/mine [a] 2021_01 null 1e3 true {x} *foo &x #x 2021-01-02 !x %x @x a\b ${x} a,b 0x10 = a=b | ' "a it's"""
+
+
+@pytest.mark.parametrize("name", [*ODD.split(), "a: b", "a #b", "- a", "? x", " a"])
+def test_any_folder_can_be_named(target: Path, name: str) -> None:
+    """Whatever YAML would take it for."""
+    assignments.apply(["data.root", name], target)
+    assert loading.load(target).data.root == name
+    assert load_yaml(target)["data"]["root"] == name
+
+
+def test_quotes_of_yaml_may_stay(target: Path) -> None:
+    assignments.apply(["data.root", '"2021_01"'], target)
+    assert loading.load(target).data.root == "2021_01"
