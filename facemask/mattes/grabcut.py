@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facemask.runtime.arrays import Floats32, Pixels
+from facemask.runtime.arrays import Floats, Pixels
 
 
 def matte(photo: Pixels, *, iterations: int, height: int) -> Pixels:
@@ -41,9 +41,10 @@ def matte(photo: Pixels, *, iterations: int, height: int) -> Pixels:
     person = _whole(_cut(shrunk, iterations))
     if not person.any():
         return np.zeros((high, wide), dtype=np.uint8)
-    soft = cv2.resize(person.astype(np.float32), (wide, high), interpolation=cv2.INTER_LINEAR)
-    guide = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY).astype(np.float32) / np.float32(255)
-    refined = _guided(guide, np.asarray(soft, dtype=np.float32), radius=max(1, round(high / 128)))
+    # In float64: the last bits, which differ from CPU to CPU, are then too small to move a grey level.
+    soft = cv2.resize(person.astype(np.float64), (wide, high), interpolation=cv2.INTER_LINEAR)
+    guide = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY) / 255
+    refined = _guided(guide, np.asarray(soft, dtype=np.float64), radius=max(1, round(high / 128)))
     # Stretched, so that noise far from the edge becomes plainly in or out.
     return np.asarray(np.rint(((refined - 0.5) * 1.5 + 0.5).clip(0, 1) * 255), dtype=np.uint8)
 
@@ -94,11 +95,11 @@ def _whole(person: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return np.asarray(outside[1:, 1:-1] != outside[0, 0])
 
 
-def _guided(guide: Floats32, soft: Floats32, radius: int, eps: float = 1e-4) -> Floats32:
+def _guided(guide: Floats, soft: Floats, radius: int, eps: float = 1e-4) -> Floats:
     """Smooth ``soft`` (0..1) along the edges of ``guide`` (0..1)."""
 
-    def mean(values: Floats32) -> Floats32:
-        return np.asarray(cv2.blur(values, (2 * radius + 1, 2 * radius + 1)), dtype=np.float32)
+    def mean(values: Floats) -> Floats:
+        return np.asarray(cv2.blur(values, (2 * radius + 1, 2 * radius + 1)), dtype=np.float64)
 
     mean_guide, mean_soft = mean(guide), mean(soft)
     slope = (mean(guide * soft) - mean_guide * mean_soft) / (mean(guide * guide) - mean_guide**2 + eps)
