@@ -6,8 +6,8 @@ identity
     who a person is: traits that stay the same over seven photos
 face, eyes, mouth
     the bare head, and what is painted on it
-hair, body, mask
-    what is worn: strands, clothes, face masks
+hair, hairstyle, body, mask
+    what is worn: strands, clothes; face masks come from the room ``masks``
 background, light
     what is behind a person and what falls on it
 photo

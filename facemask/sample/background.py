@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from facemask.masks import raster
+from facemask.masks.raster import enlarge, ramp
 from facemask.sample import canvas
 from facemask.sample.canvas import Floats, linear
 
@@ -38,7 +40,7 @@ def draw(rng: np.random.Generator, kind: str, width: int, height: int) -> Floats
         )
     elif kind == "gradient":
         other = linear(*(int(c) for c in rng.integers(40, 235, 3)))
-        t = canvas.ramp(u * float(rng.uniform(-0.6, 0.6)) + v, -0.2, 1.2)[..., None]
+        t = ramp(u * float(rng.uniform(-0.6, 0.6)) + v, -0.2, 1.2)[..., None]
         picture = tone * (1 - t) + other * t
     elif kind == "brick":
         picture = _bricks(rng, x, y) * fall[..., None]
@@ -52,9 +54,7 @@ def draw(rng: np.random.Generator, kind: str, width: int, height: int) -> Floats
         picture, blur = _bokeh(rng, w, h), 1.0
     else:
         picture, blur = _office(rng, picture, w, h), rng.uniform(1.2, 3.0)
-    soft = cv2.GaussianBlur(np.ascontiguousarray(picture, np.float32), (0, 0), float(blur))
-    out = cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(np.clip(out, 0, 1), np.float32)
+    return np.clip(enlarge(raster.blur(picture, float(blur)), 2), 0, 1)
 
 
 def _bricks(rng: np.random.Generator, x: Floats, y: Floats) -> Floats:
@@ -115,7 +115,7 @@ def _window(rng: np.random.Generator, wall: Floats, w: int, h: int) -> Floats:
     wide, tall = int(rng.integers(90, 150)), int(rng.integers(120, 190))
     v = np.linspace(0, 1, tall, dtype=np.float32)[:, None, None]
     view = (linear(198, 222, 244) * (1 - v) + linear(226, 232, 226) * v) * np.ones((1, wide, 1), np.float32)
-    green = canvas.ramp(v[..., 0] + 0.15 * canvas.noise(rng, (tall, wide), 20, 2), 0.6, 0.8)[..., None]
+    green = ramp(v[..., 0] + 0.15 * canvas.noise(rng, (tall, wide), 20, 2), 0.6, 0.8)[..., None]
     view = view * (1 - green) + linear(120, 150, 110) * green
     x0, y0 = max(left, 0), max(top, 0)
     x1, y1 = min(left + wide, w), min(top + tall, h)
@@ -129,8 +129,8 @@ def _window(rng: np.random.Generator, wall: Floats, w: int, h: int) -> Floats:
 
 def _foliage(rng: np.random.Generator, w: int, h: int) -> Floats:
     deep, leaf, sun = linear(30, 52, 30), linear(84, 126, 58), linear(196, 214, 140)
-    a = canvas.ramp(canvas.noise(rng, (h, w), 22, 3), -0.8, 1.0)[..., None]
-    b = canvas.ramp(canvas.noise(rng, (h, w), 9, 2), 0.9, 1.9)[..., None]
+    a = ramp(canvas.noise(rng, (h, w), 22, 3), -0.8, 1.0)[..., None]
+    b = ramp(canvas.noise(rng, (h, w), 9, 2), 0.9, 1.9)[..., None]
     return np.asarray((deep * (1 - a) + leaf * a) * (1 - 0.7 * b) + sun * 0.7 * b, np.float32)
 
 

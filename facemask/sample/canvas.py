@@ -6,6 +6,7 @@ right, y downwards, and 1 is half the width of an average face. Light and pose c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from facemask.masks import raster
+
 Floats = NDArray[np.float32]
+Curve = NDArray[np.float64]  # (n, 2) in face units
 Box = tuple[int, int, int, int]
 
 SCALE = 96.0  # pixels a face unit
@@ -42,115 +46,82 @@ def grid(area: Box) -> tuple[Floats, Floats]:
     return _X[y0:y1, x0:x1], _Y[y0:y1, x0:x1]
 
 
-def spline(points: ArrayLike, *, closed: bool = True, steps: int = 8) -> NDArray[np.float64]:
-    """Return a Catmull-Rom curve through ``points`` (n, 2), with ``steps`` points a span."""
-    knots = np.asarray(points, np.float64)
-    if closed:
-        padded = np.vstack([knots[-1:], knots, knots[:2]])
-    else:
-        padded = np.vstack([2 * knots[:1] - knots[1:2], knots, 2 * knots[-1:] - knots[-2:-1]])
-    before, start, end, after = padded[:-3, None], padded[1:-2, None], padded[2:-1, None], padded[3:, None]
-    t = np.linspace(0, 1, steps, endpoint=False)[None, :, None]
-    curve = 0.5 * (
-        2 * start
-        + (end - before) * t
-        + (2 * before - 5 * start + 4 * end - after) * t**2
-        + (3 * start - before - 3 * end + after) * t**3
-    )
-    flat: NDArray[np.float64] = curve.reshape(-1, 2)
-    return flat if closed else np.vstack([flat, knots[-1:]])
+def curve(xs: ArrayLike, ys: ArrayLike) -> Curve:
+    """Return an open Catmull-Rom curve through the points (``xs``, ``ys``), eight points a span."""
+    knots = np.column_stack([np.asarray(xs, np.float64), np.asarray(ys, np.float64)])
+    padded = np.vstack([2 * knots[:1] - knots[1:2], knots, 2 * knots[-1:] - knots[-2:-1]])
+    return np.vstack([_spans(padded), knots[-1:]])
 
 
-def mirrored(points: ArrayLike) -> NDArray[np.float64]:
-    """Close a right-hand outline, given downwards, by its mirror image; points on the axis stay single."""
-    right = np.asarray(points, np.float64)
-    left = right[::-1] * (-1.0, 1.0)
-    return np.vstack([right, left[np.abs(left[:, 0]) > 1e-9]])
+def closed(xs: ArrayLike, ys: ArrayLike) -> Curve:
+    """Return a closed Catmull-Rom curve through the points (``xs``, ``ys``), eight points a span."""
+    knots = np.column_stack([np.asarray(xs, np.float64), np.asarray(ys, np.float64)])
+    return _spans(np.vstack([knots[-1:], knots, knots[:2]]))
+
+
+def both(xs: Sequence[float], ys: Sequence[float]) -> Curve:
+    """Return a closed curve through points and their mirror images, given downwards from axis to axis."""
+    return closed([*xs, *(-x for x in xs[-2:0:-1])], [*ys, *ys[-2:0:-1]])
+
+
+def _spans(knots: Curve) -> Curve:
+    before, start, end, after = knots[:-3, None], knots[1:-2, None], knots[2:-1, None], knots[3:, None]
+    t = np.linspace(0, 1, 8, endpoint=False)[None, :, None]
+    bend = 2 * before - 5 * start + 4 * end - after + (3 * start - before - 3 * end + after) * t
+    return np.asarray((start + 0.5 * t * (end - before + t * bend)).reshape(-1, 2))
+
+
+def ring(centre: tuple[float, float], width: ArrayLike, height: ArrayLike, count: int = 48) -> Curve:
+    """Return an ellipse (count, 2), half ``width`` and ``height`` given, or one of each point."""
+    t = np.arange(count) * (2 * np.pi / count)
+    # Rounded: the last bits of sine and cosine depend on the CPU.
+    around = np.column_stack([np.cos(t).round(6) * width, np.sin(t).round(6) * height])
+    return np.asarray(around + np.asarray(centre))
 
 
 def noise(rng: np.random.Generator, shape: tuple[int, int], cell: float, octaves: int = 1) -> Floats:
     """Return smooth noise of roughly unit deviation; ``cell`` is the pixel size of its coarsest blotch."""
     total = np.zeros(shape, np.float32)
     for octave in range(octaves):
-        size = max(cell / 2**octave, 1.0)
-        small = rng.standard_normal((int(shape[0] / size) + 3, int(shape[1] / size) + 3), dtype=np.float32)
-        total += cv2.resize(small, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC) * np.float32(
-            0.6**octave
-        )
+        size = cell / 2**octave
+        cells = shape if size < 3 else (int(shape[0] / size) + 3, int(shape[1] / size) + 3)
+        drawn = raster.normal(rng, cells)
+        total += np.float32(0.6**octave) * (drawn if cells == shape else raster.stretch(drawn, shape))
     return total
 
 
-def blur(image: Floats, sigma: float) -> Floats:
-    """Return ``image`` blurred by a Gaussian of ``sigma`` face units; wide ones on a coarser grid."""
-    pixels = sigma * SCALE
-    if pixels < 6:
-        return np.asarray(
-            cv2.GaussianBlur(image, (0, 0), pixels, borderType=cv2.BORDER_REPLICATE), np.float32
-        )
-    h, w = image.shape
-    coarse = cv2.resize(image, (-(-w // 4), -(-h // 4)), interpolation=cv2.INTER_AREA)
-    small = cv2.GaussianBlur(coarse, (0, 0), pixels / 4, borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(cv2.resize(small, (w, h), interpolation=cv2.INTER_LINEAR), np.float32)
+def blur(image: raster.Real, sigma: float) -> Floats:
+    """Return ``image`` (h, w) blurred by a Gaussian of ``sigma`` face units."""
+    return raster.blur(image, sigma * SCALE)
 
 
-def ramp(values: Floats, low: float, high: float) -> Floats:
-    """Return 0 below ``low``, 1 above ``high`` and a smooth step between; ``low`` > ``high`` falls."""
-    t = np.clip((values - np.float32(low)) / np.float32(high - low), 0, 1)
-    return np.asarray(t * t * (3 - 2 * t), np.float32)
-
-
-def slopes(relief: Floats, limit: float = 3.0) -> tuple[Floats, Floats]:
+def slopes(relief: raster.Real, limit: float = 3.0) -> tuple[Floats, Floats]:
     """Return dz/dx and dz/dy of a height map in face units, cut at ±``limit``."""
-    gx = cv2.Sobel(relief, cv2.CV_32F, 1, 0, ksize=3, scale=SCALE / 8, borderType=cv2.BORDER_REPLICATE)
-    gy = cv2.Sobel(relief, cv2.CV_32F, 0, 1, ksize=3, scale=SCALE / 8, borderType=cv2.BORDER_REPLICATE)
-    return np.clip(gx, -limit, limit), np.clip(gy, -limit, limit)
+    z, scale = raster.exact(relief), SCALE / 8
+    gx = cv2.Sobel(z, cv2.CV_64F, 1, 0, ksize=3, scale=scale, borderType=cv2.BORDER_REPLICATE)
+    gy = cv2.Sobel(z, cv2.CV_64F, 0, 1, ksize=3, scale=scale, borderType=cv2.BORDER_REPLICATE)
+    return np.clip(gx, -limit, limit).astype(np.float32), np.clip(gy, -limit, limit).astype(np.float32)
 
 
 class Stencil:
-    """Rasteriser of curves over ``area``, ``factor`` times finer than the canvas and averaged down.
-
-    Parameters
-    ----------
-    area : Box
-        Pixels of the canvas it covers.
-    factor : int
-        Supersampling; 1 relies on the lines' own anti-aliasing.
-    """
+    """Rasteriser of curves in face units over ``area``, ``factor`` times finer than the canvas and averaged down."""
 
     def __init__(self, area: Box, factor: int = 2) -> None:
         self.area = area
         self.factor = factor
         self.shape = ((area[3] - area[1]), (area[2] - area[0]))
 
-    def _pixels(self, points: ArrayLike) -> NDArray[np.int32]:
-        scaled = np.asarray(points, np.float64) * SCALE + ORIGIN - self.area[:2]
-        return np.round((scaled * self.factor - 0.5) * 16).astype(np.int32)
-
-    def _blank(self) -> NDArray[np.uint8]:
-        return np.zeros((self.shape[0] * self.factor, self.shape[1] * self.factor), np.uint8)
-
-    def _finish(self, fine: NDArray[np.uint8]) -> Floats:
-        if self.factor > 1:
-            fine = cv2.resize(fine, self.shape[::-1], interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-        return fine.astype(np.float32) / np.float32(255)
+    def _pixels(self, curve: ArrayLike) -> NDArray[np.float64]:
+        return np.asarray(curve, np.float64) * SCALE + ORIGIN - self.area[:2]
 
     def fill(self, *shapes: ArrayLike) -> Floats:
-        """Return the cover (h, w) in 0..1 of the union of closed ``shapes``, each (n, 2) in face units."""
-        fine = self._blank()
-        for shape in shapes:
-            cv2.fillPoly(fine, [self._pixels(shape)], 255, cv2.LINE_AA, 4)
-        return self._finish(fine)
+        """Return the cover (h, w) in 0..1 of the union of closed ``shapes``, each (n, 2)."""
+        return raster.fill([self._pixels(shape) for shape in shapes], self.shape, self.factor)
 
-    def strokes(self, lines: list[NDArray[np.float64]], width: float, values: ArrayLike = 1.0) -> Floats:
-        """Return the cover of open ``lines``, ``width`` face units wide, each at its own value in 0..1."""
-        fine = self._blank()
-        thickness = max(1, round(width * SCALE * self.factor))
-        levels = np.broadcast_to(np.asarray(values, np.float64), (len(lines),))
-        for line, level in zip(lines, levels, strict=True):
-            cv2.polylines(
-                fine, [self._pixels(line)], False, float(round(255 * level)), thickness, cv2.LINE_AA, 4
-            )
-        return self._finish(fine)
+    def strokes(self, lines: Sequence[ArrayLike], width: float, values: ArrayLike = 1.0) -> Floats:
+        """Return the cover of open ``lines``, ``width`` wide, each at its own value in 0..1."""
+        pixels = [self._pixels(line) for line in lines]
+        return raster.stroke(pixels, width * SCALE, self.shape, self.factor, values)
 
 
 @dataclass(frozen=True)

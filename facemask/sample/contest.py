@@ -70,12 +70,10 @@ def _suffixes(rng: np.random.Generator) -> list[str]:
 def circumstances(job: Job, number: int) -> tuple[photo.Scene, np.random.Generator]:
     """Return what photo ``number`` (0..6, as in KINDS) shows, and the generator to draw it with."""
     rng = job.generator(1 + number)
-    state = mask.WEAR
     if KINDS[number] == "normal":
-        state = mask.NONE
-    elif KINDS[number] == "incorrect_mask":
-        state = str(rng.choice((mask.BELOW_NOSE, mask.UNDER_CHIN)))
-    return photo.draw(rng, state), rng
+        return photo.draw(rng, None), rng
+    wrong = KINDS[number] == "incorrect_mask"
+    return photo.draw(rng, mask.WRONG[int(rng.integers(2))] if wrong else "right"), rng
 
 
 def shoot(job: Job) -> list[Shot]:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
 
+from facemask.masks.raster import bell, ramp, spot
 from facemask.sample import canvas
-from facemask.sample.canvas import Floats, Layer, Stencil
+from facemask.sample.canvas import Curve, Floats, Layer, Stencil
 from facemask.sample.identity import Identity
 
 AREA = canvas.box(-1.35, -1.75, 1.35, 1.7)
-Curve = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -34,22 +32,21 @@ class Expression:
 def outline(who: Identity) -> Curve:
     """Return the closed outline of the head (n, 2) in face units, without ears."""
     w, jaw, chin = who.width, who.jaw, who.chin
-    return canvas.spline(
-        canvas.mirrored(
-            [
-                (0, -1.42),
-                (0.46, -1.35),
-                (0.82, -1.06),
-                (0.97 * w, -0.58),
-                (1.0 * w, -0.08),
-                (0.96 * w, 0.3),
-                (0.37 * w + 0.6 * jaw, 0.6),
-                (jaw * (0.99 + 0.05 * who.sag), 0.86),
-                (0.46 * jaw + 0.5 * who.chin_width + 0.05 * who.sag, chin - 0.23),
-                (who.chin_width * 0.78, chin - 0.05),
-                (0, chin),
-            ]
-        )
+    return canvas.both(
+        (
+            0,
+            0.46,
+            0.82,
+            0.97 * w,
+            1.0 * w,
+            0.96 * w,
+            0.37 * w + 0.6 * jaw,
+            jaw * (0.99 + 0.05 * who.sag),
+            0.46 * jaw + 0.5 * who.chin_width + 0.05 * who.sag,
+            who.chin_width * 0.78,
+            0,
+        ),
+        (-1.42, -1.35, -1.06, -0.58, -0.08, 0.3, 0.6, 0.86, chin - 0.23, chin - 0.05, chin),
     )
 
 
@@ -60,20 +57,19 @@ def relief(who: Identity) -> Floats:
     right = edge[edge[:, 0] >= -1e-9]
     order = np.argsort(right[:, 1])
     # Smoothed, or the narrow chin would drop off like a cliff.
-    half = gaussian_filter1d(np.interp(y[:, 0], right[order, 1], right[order, 0]), 0.13 * canvas.SCALE)[
-        :, None
-    ]
+    rows = np.interp(y[:, 0], right[order, 1], right[order, 0])
+    half = canvas.blur(np.repeat(rows[:, None], 4, axis=1), 0.13)[:, :1]
     across = np.clip(np.abs(x) / np.maximum(half * 1.06, 0.3), 0, 1)
     along = np.clip(np.abs(y - 0.1) / 1.72, 0, 1)
-    dome = 0.92 * np.sqrt(np.clip(1 - across**2.5, 0, 1)) * np.sqrt(np.clip(1 - along**2.6, 0.04, 1))
+    dome = 0.92 * np.sqrt(1 - across**2 * np.sqrt(across))
+    dome = dome * np.sqrt(np.maximum(1 - along**2 * np.sqrt(along), 0.04))
 
     def bump(cx: float, cy: float, sx: float, sy: float) -> Floats:
-        pair = np.exp(-(((np.abs(x) - cx) / sx) ** 2) - ((y - cy) / sy) ** 2)
-        return np.asarray(pair, np.float32)
+        return spot(np.abs(x) - cx, y - cy, sx, sy)
 
     base, gap, tip = who.nose_base, who.eye_gap, who.nose_base - 0.1
-    ridge = np.exp(-((x / (0.09 + 0.05 * canvas.ramp(y, 0, tip))) ** 2)) * canvas.ramp(y, -0.3, tip) ** 1.2
-    ridge = ridge * canvas.ramp(y, base + 0.07, base - 0.1) * who.nose_bridge * 1.25
+    ridge = bell((x / (0.09 + 0.05 * ramp(y, 0, tip))) ** 2) * ramp(y, -0.3, tip)
+    ridge = ridge * ramp(y, base + 0.07, base - 0.1) * who.nose_bridge * 1.25
     z = dome + ridge
     z += 0.12 * bump(0, tip, 0.13, 0.12) + 0.085 * bump(who.nose_width * 0.68, base - 0.07, 0.085, 0.085)
     z -= 0.085 * bump(gap, -0.02, 0.25, 0.15)  # sockets
@@ -89,61 +85,44 @@ def relief(who: Identity) -> Floats:
 def furrows(who: Identity, smile: float, seed: np.random.Generator) -> Floats:
     """Return the depth (h, w) in 0..1 of the lines of age and smile over AREA; ``seed`` places them."""
     stencil = Stencil(AREA, 1)
-    gap, base, lines, depths = who.eye_gap, who.nose_base, [], []
-
-    def line(points: list[tuple[float, float]], depth: float) -> None:
-        lines.append(canvas.spline(points, closed=False))
-        depths.append(float(np.clip(depth, 0, 1)))
-
-    age = who.wrinkles
+    gap, base, age, bags, mouth = who.eye_gap, who.nose_base, who.wrinkles, who.bags, who.mouth_width
+    lines: list[Curve] = []
+    depths: list[float] = []
     for row in range(4):  # forehead
         y = -0.83 + 0.12 * row + seed.uniform(-0.02, 0.02)
-        wide, wave = seed.uniform(0.42, 0.6), seed.uniform(-0.03, 0.03)
-        line(
-            [
-                (-wide, y + 0.05),
-                (-wide / 2, y - 0.01 + wave),
-                (0, y + 0.02),
-                (wide / 2, y - 0.01 - wave),
-                (wide, y + 0.05),
-            ],
-            (age * 1.15 - 0.1) * seed.uniform(0.75, 1),
-        )
+        wide, swing = seed.uniform(0.42, 0.6), seed.uniform(-0.03, 0.03)
+        heights = (y + 0.05, y - 0.01 + swing, y + 0.02, y - 0.01 - swing, y + 0.05)
+        lines.append(canvas.curve((-wide, -wide / 2, 0, wide / 2, wide), heights))
+        depths.append((age * 1.15 - 0.1) * seed.uniform(0.75, 1))
+    out, cheer = gap + who.eye_size, max(smile, 0)
+    bow = 0.05 * cheer
     for side in (-1, 1):
-        line([(side * 0.07, -0.32), (side * 0.085, -0.22), (side * 0.07, -0.12)], age * 0.9 - 0.15)
-        for spoke in range(4):  # crow's feet
-            tilt = (-0.16, -0.05, 0.06, 0.17)[spoke] + seed.uniform(-0.02, 0.02)
-            x0, x1 = gap + who.eye_size + 0.05, gap + who.eye_size + 0.2 + 0.09 * age
-            line(
-                [
-                    (side * x0, 0.01 + tilt * 0.35),
-                    (side * (x0 + x1) / 2, 0.02 + tilt * 0.75),
-                    (side * x1, 0.03 + tilt * 1.3),
-                ],
-                age * 1.1 - 0.12 + 0.25 * max(smile, 0) * (0.2 + age),
-            )
-        line(
-            [(side * (gap - 0.2), 0.11), (side * (gap - 0.05), 0.2), (side * (gap + 0.14), 0.19)],
-            who.bags * 0.9,
-        )
-        line(
-            [(side * (gap - 0.17), 0.16), (side * (gap - 0.02), 0.285), (side * (gap + 0.2), 0.26)],
-            who.bags * 1.1 - 0.35,
-        )
-        fold = 0.1 + 0.8 * age + 0.4 * max(smile, 0)
-        bow = 0.05 * max(smile, 0)
-        line(
-            [
-                (side * (who.nose_width + 0.02), base - 0.1),
-                (side * (0.37 + bow), base + 0.1),
-                (side * (who.mouth_width + 0.1 + bow), 0.93),
-            ],
-            fold,
-        )
-        line([(side * (who.mouth_width + 0.05), 1.0), (side * (who.mouth_width + 0.06), 1.18)], age - 0.35)
-        line([(side * 0.78, 0.4), (side * 0.72, 0.62), (side * 0.66, 0.8)], age * 0.7 - 0.4)
-    depth = stencil.strokes(lines, 0.011, depths)
-    return 0.6 * canvas.blur(depth, 0.012) + 0.9 * canvas.blur(depth, 0.03)
+        tilts = np.asarray((-0.16, -0.05, 0.06, 0.17)) + seed.uniform(-0.02, 0.02, 4)
+        feet = age * 1.1 - 0.12 + 0.25 * cheer * (0.2 + age)
+        for xs, ys, depth in (
+            ((0.07, 0.085, 0.07), (-0.32, -0.22, -0.12), age * 0.9 - 0.15),
+            ((gap - 0.2, gap - 0.05, gap + 0.14), (0.11, 0.2, 0.19), bags * 0.9),
+            ((gap - 0.17, gap - 0.02, gap + 0.2), (0.16, 0.285, 0.26), bags * 1.1 - 0.35),
+            (
+                (who.nose_width + 0.02, 0.37 + bow, mouth + 0.1 + bow),
+                (base - 0.1, base + 0.1, 0.93),
+                0.1 + 0.8 * age + 0.4 * cheer,
+            ),
+            ((mouth + 0.05, mouth + 0.06), (1.0, 1.18), age - 0.35),
+            ((0.78, 0.72, 0.66), (0.4, 0.62, 0.8), age * 0.7 - 0.4),
+            *(
+                (
+                    (out + 0.05, out + 0.125 + 0.045 * age, out + 0.2 + 0.09 * age),
+                    (0.01 + t * 0.35, 0.02 + t * 0.75, 0.03 + t * 1.3),
+                    feet,
+                )
+                for t in tilts.tolist()
+            ),
+        ):
+            lines.append(canvas.curve(xs, ys) * (side, 1))
+            depths.append(depth)
+    cover = stencil.strokes(lines, 0.011, np.clip(depths, 0, 1))
+    return 0.6 * canvas.blur(cover, 0.012) + 0.9 * canvas.blur(cover, 0.03)
 
 
 def complexion(who: Identity, rng: np.random.Generator) -> Floats:
@@ -152,7 +131,7 @@ def complexion(who: Identity, rng: np.random.Generator) -> Floats:
     shape = (x.shape[0], x.shape[1])
 
     def patch(cx: float, cy: float, sx: float, sy: float) -> Floats:
-        return np.asarray(np.exp(-(((np.abs(x) - cx) / sx) ** 2) - ((y - cy) / sy) ** 2), np.float32)
+        return spot(np.abs(x) - cx, y - cy, sx, sy)
 
     flush = (
         0.75 * patch(0.6, 0.4, 0.27, 0.22)
@@ -164,7 +143,7 @@ def complexion(who: Identity, rng: np.random.Generator) -> Floats:
     )
     blotch = canvas.noise(rng, shape, 26, 3) * (0.012 + 0.05 * who.mottle)
     pores = canvas.noise(rng, shape, 2) * (0.008 + 0.028 * who.mottle)
-    spots = canvas.ramp(canvas.noise(rng, shape, 7), 2.0, 2.9) * max(0.0, who.mottle - 0.35) * 0.55
+    spots = ramp(canvas.noise(rng, shape, 7), 2.0, 2.9) * max(0.0, who.mottle - 0.35) * 0.55
     tone = np.broadcast_to(who.skin, (*shape, 3)).copy()
     tone *= 1 - flush[..., None] * np.asarray((0.0, 0.17, 0.17), np.float32)
     tone *= 1 - dark[..., None] * np.asarray((0.28, 0.34, 0.3), np.float32)
@@ -173,9 +152,7 @@ def complexion(who: Identity, rng: np.random.Generator) -> Floats:
     if who.stubble or who.moustache:
         mouth = patch(0, 0.93, who.mouth_width, 0.085)
         lower = np.asarray(y + 0.25 * x**2, np.float32)
-        jaw = canvas.ramp(lower, 0.62, 0.95) * canvas.ramp(
-            np.asarray(np.abs(x) * 0.3 + y, np.float32), 0.6, 0.8
-        )
+        jaw = ramp(lower, 0.62, 0.95) * ramp(np.asarray(np.abs(x) * 0.3 + y, np.float32), 0.6, 0.8)
         lip = patch(0, who.nose_base + 0.16, 0.33, 0.08)
         zone = np.clip(jaw + lip, 0, 1) * (1 - np.clip(1.3 * mouth, 0, 1))
         grain = np.clip(0.75 + 0.35 * canvas.noise(rng, shape, 1.6), 0, 1.3)
@@ -194,16 +171,11 @@ def layer(who: Identity, resting: Floats, colour: Floats, lines: Floats, mood: E
     """Return the head without eyes, brows and mouth, its lines carved, wearing ``mood``."""
     x, y = canvas.grid(AREA)
     smile = np.float32(mood.smile)
-    cheeks = np.exp(-(((np.abs(x) - 0.55 - 0.04 * smile) / 0.2) ** 2) - ((y - 0.45) / 0.17) ** 2)
-    z = resting + 0.05 * smile * cheeks.astype(np.float32)
+    z = resting + 0.05 * smile * spot(np.abs(x) - 0.55 - 0.04 * smile, y - 0.45, 0.2, 0.17)
     gx, gy = canvas.slopes(z, 2.5)
     lx, ly = canvas.slopes(-0.03 * lines, 1.6)
     tone = colour * (1 - lines[..., None] * np.asarray((0.26, 0.38, 0.42), np.float32))
-    gloss = (
-        0.1
-        + 0.16 * np.exp(-((x / 0.16) ** 2) - ((y - 0.2) / 0.5) ** 2)
-        + 0.1 * np.exp(-(((y + 0.6) / 0.25) ** 2) - (x / 0.4) ** 2)
-    )
+    gloss = 0.1 + 0.16 * spot(x, y - 0.2, 0.16, 0.5) + 0.1 * spot(x, y + 0.6, 0.4, 0.25)
     return Layer(
         AREA, Stencil(AREA, 2).fill(outline(who)), tone, (gx + lx, gy + ly), gloss.astype(np.float32), 1.0
     )
@@ -213,19 +185,12 @@ def ears(who: Identity) -> Layer:
     """Return both ears, to be laid under the head."""
     x, y = canvas.grid(AREA)
     w = who.width
-    right = canvas.spline(
-        [
-            (0.9 * w, -0.16),
-            (1.02 * w, -0.2),
-            (1.12 * w, -0.08),
-            (1.11 * w, 0.14),
-            (1.05 * w, 0.36),
-            (0.99 * w, 0.5),
-            (0.92 * w, 0.42),
-        ]
+    right = canvas.closed(
+        (0.9 * w, 1.02 * w, 1.12 * w, 1.11 * w, 1.05 * w, 0.99 * w, 0.92 * w),
+        (-0.16, -0.2, -0.08, 0.14, 0.36, 0.5, 0.42),
     )
     shape = Stencil(AREA, 2).fill(right, right * (-1, 1))
-    inner = np.exp(-(((np.abs(x) - 1.035 * w) / 0.03) ** 2) - ((y - 0.06) / 0.15) ** 2).astype(np.float32)
+    inner = spot(np.abs(x) - 1.035 * w, y - 0.06, 0.03, 0.15)
     z = 0.12 * canvas.blur(shape, 0.03) - 0.07 * inner
     tone = who.skin * np.asarray((0.95, 0.8, 0.8), np.float32) * (1 - 0.5 * inner[..., None])
     return Layer(AREA, shape, tone.astype(np.float32), canvas.slopes(z.astype(np.float32), 2.0), 0.1, 1.0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from facemask.masks.raster import bell, normal, pick, ramp, spot, stretch, wave
 from facemask.sample import canvas, hairstyle, identity
 from facemask.sample.canvas import Floats, Layer, Stencil, linear
 from facemask.sample.identity import Identity
@@ -28,22 +29,15 @@ def _strands(who: Identity, rng: np.random.Generator) -> tuple[Floats, Floats]:
     top = -1.5 - 0.22 * who.volume
     fall = np.clip((y - top) / 1.75, 0.0, 1)
     outer = 0.16 + 1.08 * np.sqrt(np.clip(1 - (1 - fall) ** 2, 0, 1))
-    wave = 0.05 * np.sin(3.2 * y + 2 * np.sign(x)) * canvas.ramp(y, -0.2, 1.0)
-    u = (x - who.part * canvas.ramp(y, 0.3, -1.3) + wave) / outer
+    waves = 0.05 * wave(3.2 * y + 2 * np.sign(x)) * ramp(y, -0.2, 1.0)
+    u = (x - who.part * ramp(y, 0.3, -1.3) + waves) / outer
     columns, rows = 300, 12
-    fine = rng.standard_normal((rows, columns), dtype=np.float32)
-    coarse = rng.standard_normal((rows, columns // 7), dtype=np.float32)
-    broad = np.asarray(cv2.resize(coarse, (columns, rows), interpolation=cv2.INTER_CUBIC), np.float32)
-    tone = (0.65 * fine + 0.8 * broad).astype(np.float32)
-    white = (rng.standard_normal((rows, columns), dtype=np.float32) + 0.6 * broad).astype(np.float32)
+    fine, other = normal(rng, (2, rows, columns))
+    broad = stretch(normal(rng, (rows, columns // 7)), (rows, columns))
+    tone, white = 0.65 * fine + 0.8 * broad, other + 0.6 * broad
     map_u = ((u * 0.33 + 0.5) * columns).astype(np.float32)
     map_v = ((y + 2.05) * 0.9).astype(np.float32)
-    sheets = [
-        np.asarray(
-            cv2.remap(sheet, map_u, map_v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101), np.float32
-        )
-        for sheet in (tone, white)
-    ]
+    sheets = [pick(sheet, map_u, map_v, cv2.BORDER_REFLECT_101) for sheet in (tone, white)]
     if who.hair_style == identity.PERM:
         curls = canvas.noise(rng, (x.shape[0], x.shape[1]), 15, 2)
         sheets[0] = 0.5 * sheets[0] + 0.9 * curls
@@ -71,35 +65,32 @@ def _cover(who: Identity, shape: hairstyle.Cut, tone: Floats, rng: np.random.Gen
     mass, opening = stencil.fill(*shape.outer), stencil.fill(shape.window)
     low_fringe = who.hair_style in hairstyle.LOW_FRINGE
     soft = canvas.blur(opening, 0.015 if low_fringe else 0.045)
-    bare = canvas.ramp(soft + 0.1 * tone * canvas.blur(opening, 0.06), 0.3, 0.75)
+    bare = ramp(soft + 0.1 * tone * canvas.blur(opening, 0.06), 0.3, 0.75)
     near = canvas.blur(mass, 0.02)
-    alpha = canvas.ramp(near + 0.13 * tone * near, 0.32, 0.62) * (1 - bare)
+    alpha = ramp(near + 0.13 * tone * near, 0.32, 0.62) * (1 - bare)
     frayed = stencil.strokes(hairstyle.frays(who, shape, rng), 0.008) * (0.75 if low_fringe else 0.5)
-    alpha = np.maximum(alpha, frayed * canvas.ramp(canvas.blur(mass, 0.05), 0.2, 0.5))
+    alpha = np.maximum(alpha, frayed * ramp(canvas.blur(mass, 0.05), 0.2, 0.5))
     if who.hair_style == identity.RECEDING:
-        thin = np.exp(-((x / 0.62) ** 2) - ((y + 1.12) / 0.3) ** 2) * (0.35 + 0.4 * who.wrinkles)
-        alpha = alpha * np.clip(1 - thin * canvas.ramp(tone, 0.9, -0.9), 0, 1)
+        thin = spot(x, y + 1.12, 0.62, 0.3) * (0.35 + 0.4 * who.wrinkles)
+        alpha = alpha * np.clip(1 - thin * ramp(tone, 0.9, -0.9), 0, 1)
     if who.hair_style == identity.CROP:
-        fade = canvas.ramp(np.abs(x) - 0.25 * (y + 0.6), 1.06, 0.8) + canvas.ramp(y, -0.35, -0.75)
+        fade = ramp(np.abs(x) - 0.25 * (y + 0.6), 1.06, 0.8) + ramp(y, -0.35, -0.75)
         alpha = alpha * np.clip(0.72 + 0.4 * fade, 0, 1)
     return np.asarray(alpha, np.float32)
 
 
 def _behind(who: Identity, end: float) -> tuple[Floats, float] | None:
     """Return cover and brightness of the hair behind neck and head, or None."""
+    stencil = Stencil(AREA, 2)
     if who.hair_style == identity.PERM:
-        right, bright = [(0, -1.3), (1.0, -0.8), (1.15, 0), (1.0, 0.62), (0.7, 0.85), (0, 0.9)], 0.5
-    elif end > 0.8:
-        right, bright = (
-            [(0, -1.3), (0.9, -1), (1.02, 0), (1.06, end - 0.3), (0.85, end), (0, end - 0.02)],
-            0.5,
-        )
-    elif who.hair_style == identity.TIED and who.hair_length <= 0.5:
-        tail = [(0.3, 0.6), (0.8, 0.8), (0.95, 1.5), (0.8, 2.3), (0.55, 2.5), (0.42, 1.6)]
-        return Stencil(AREA, 2).fill(canvas.spline(tail)), 0.75
-    else:
-        return None
-    return Stencil(AREA, 2).fill(canvas.spline(canvas.mirrored(right))), bright
+        return stencil.fill(canvas.both((0, 1.0, 1.15, 1.0, 0.7, 0), (-1.3, -0.8, 0, 0.62, 0.85, 0.9))), 0.5
+    if end > 0.8:
+        ys = (-1.3, -1, 0, end - 0.3, end, end - 0.02)
+        return stencil.fill(canvas.both((0, 0.9, 1.02, 1.06, 0.85, 0), ys)), 0.5
+    if who.hair_style == identity.TIED and who.hair_length <= 0.5:
+        tail = canvas.closed((0.3, 0.8, 0.95, 0.8, 0.55, 0.42), (0.6, 0.8, 1.5, 2.3, 2.5, 1.6))
+        return stencil.fill(tail), 0.75
+    return None
 
 
 def build(who: Identity, rng: np.random.Generator) -> Hair:
@@ -109,17 +100,15 @@ def build(who: Identity, rng: np.random.Generator) -> Hair:
     shape = hairstyle.cut(who, rng)
     alpha = _cover(who, shape, tone, rng)
     over = np.clip((0.1 - y) / 1.95, 0, 1)
-    dome = (
-        1.05
-        * np.sqrt(np.clip(1 - np.abs(x / 1.36) ** 2.4, 0.03, 1))
-        * np.sqrt(np.clip(1 - over**2.6, 0.03, 1))
-    )
+    wide = np.abs(x / 1.36)
+    dome = 1.05 * np.sqrt(np.clip(1 - wide**2 * np.sqrt(wide), 0.03, 1))
+    dome = dome * np.sqrt(np.clip(1 - over**2 * np.sqrt(over), 0.03, 1))
     gx, gy = canvas.slopes((dome + 0.14 * canvas.blur(alpha, 0.07)).astype(np.float32), 2.5)
     curly = who.hair_style == identity.PERM
     sx, sy = canvas.slopes((tone * (0.05 if curly else 0.012)).astype(np.float32), 1.1)
-    ring = np.exp(-(((y + 1.12 - 0.28 * x**2 + 0.05 * tone) / 0.13) ** 2))
+    ring = bell(((y + 1.12 - 0.28 * x**2 + 0.05 * tone) / 0.13) ** 2)
     if shape.end > 0.8:
-        ring = ring + 0.35 * np.exp(-(((y - 0.5 + 0.06 * tone) / 0.3) ** 2))
+        ring = ring + 0.35 * bell(((y - 0.5 + 0.06 * tone) / 0.3) ** 2)
     colour = _colour(who, tone, white, (ring * (0.5 if curly else 1.0)).astype(np.float32))
     front = Layer(AREA, alpha, colour, (gx + sx, gy + sy), 0.12)
     back = _behind(who, shape.end)

@@ -172,9 +172,7 @@ def draw(rng: np.random.Generator, gender: int, age: int) -> Identity:
         volume=around(1.0, 0.18) * (1 - 0.15 * unit((looks - 40) / 20)),
         hair_length=unit(around(0.5, 0.25)),
         glasses=bool(rng.random() < 0.04),
-        clothes=str(
-            rng.choice(("executor", "collar", "vee", "hood", "turtle"), p=(0.35, 0.25, 0.15, 0.15, 0.1))
-        ),
+        clothes=str(rng.choice(("tee", "collar", "vee", "hood", "turtle"), p=(0.35, 0.25, 0.15, 0.15, 0.1))),
         cloth=linear(*_CLOTHES[first]),
         cloth_second=linear(*_CLOTHES[second]),
         shoulders=around(1.86 if female else 2.12, 0.07),

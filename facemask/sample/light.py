@@ -30,7 +30,7 @@ def draw(rng: np.random.Generator) -> Light:
     balance = rng.uniform(0.3, 0.55)
     power = rng.uniform(0.92, 1.18)
     key = (hue * power * (1 - balance)).astype(np.float32)
-    ambient = (hue[::-1] ** 0.5 * power * balance).astype(np.float32)
+    ambient = (np.sqrt(hue[::-1]) * power * balance).astype(np.float32)
     return Light(
         (float(direction[0]), float(direction[1]), float(direction[2])), key * np.float32(1.25), ambient
     )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facemask.masks import looks, raster
+from facemask.masks.looks import Look, Wearing
+from facemask.masks.raster import enlarge, normal, pick
 from facemask.sample import background, body, canvas, eyes, face, hair, light, mask, mouth
 from facemask.sample.canvas import Canvas, Floats
 from facemask.sample.identity import Identity
-from facemask.sample.mask import MaskLook
 
 WIDTH, HEIGHT = 384, 512
 
@@ -20,8 +21,8 @@ WIDTH, HEIGHT = 384, 512
 class Scene:
     """What changes with a photo; angles in radians, ``scale`` in pixels a face unit, ``place`` in pixels."""
 
-    state: str
-    look: MaskLook
+    wearing: Wearing | None
+    look: Look
     mood: face.Expression
     light: light.Light
     background: str
@@ -33,19 +34,19 @@ class Scene:
     defocus: float
     grain: float
     exposure: float
-    gamma: float
+    contrast: float
 
 
-def draw(rng: np.random.Generator, state: str) -> Scene:
-    """Draw a photo's circumstances; nothing in them depends on who is photographed."""
+def draw(rng: np.random.Generator, wearing: Wearing | None) -> Scene:
+    """Draw a photo's circumstances, of which none depends on who is photographed; None is without a mask."""
 
     def bell(deviation: float) -> float:
         return float(deviation * np.clip(rng.standard_normal(), -2, 2))
 
     scale = float(rng.uniform(74, 96))
     return Scene(
-        state=state,
-        look=mask.draw(rng),
+        wearing=wearing,
+        look=looks.draw(mask.STYLES, rng, 1)[0],
         mood=face.Expression(
             smile=float(np.clip(0.32 + bell(0.32), -0.2, 1)),
             brows=bell(0.5),
@@ -63,7 +64,7 @@ def draw(rng: np.random.Generator, state: str) -> Scene:
         defocus=float(max(0.0, rng.uniform(-0.4, 0.9))),
         grain=float(rng.uniform(0.004, 0.016)),
         exposure=float(rng.uniform(0.86, 1.14)),
-        gamma=float(rng.uniform(0.92, 1.1)),
+        contrast=float(rng.uniform(-0.1, 0.08)),
     )
 
 
@@ -102,7 +103,8 @@ class Sitter:
         mouth.paint_lips(surface, who, scene.mood)
         eyes.paint_eyes(surface, who, scene.mood, fresh)
         eyes.paint_brows(surface, who, scene.mood, fresh)
-        mask.wear(surface, who, scene.look, scene.state, self.relief, rng)
+        if scene.wearing:
+            mask.wear(surface, who, scene.look, scene.wearing, self.relief, rng)
         front = self.hair.front
         surface.dim(front.area, canvas.blur(np.roll(front.alpha, 6, axis=0), 0.05) * 0.9, 0.42)
         surface.put(front)
@@ -111,40 +113,28 @@ class Sitter:
         return light.shade(surface, scene.light)
 
 
+def _turned(angle: float) -> tuple[float, float]:
+    """Return cosine and sine of about ``angle``; their last bits do not depend on the CPU."""
+    half = angle / 2
+    return (1 - half * half) / (1 + half * half), 2 * half / (1 + half * half)
+
+
 def _pose(scene: Scene, depth: Floats) -> tuple[Floats, Floats]:
     """Return, for each pixel of the photo, the canvas pixel (x, y) it shows; ``depth`` is the canvas's."""
-    step = 4
-    py, px = np.mgrid[0 : HEIGHT + step : step, 0 : WIDTH + step : step].astype(np.float32)
-    cos, sin = np.cos(scene.roll), np.sin(scene.roll)
+    # Every fourth pixel is enough; the middles of the cells of four.
+    py, px = np.mgrid[1.5:HEIGHT:4, 1.5:WIDTH:4]
+    cos, sin = _turned(scene.roll)
     dx, dy = (px - scene.place[0]) / scene.scale, (py - scene.place[1]) / scene.scale
-    qx, qy = (cos * dx + sin * dy).astype(np.float32), (-sin * dx + cos * dy).astype(np.float32)
-    x, y = qx.copy(), qy.copy()
+    flat_x, flat_y = cos * dx + sin * dy, cos * dy - sin * dx
+    (cos_yaw, yaw), (cos_pitch, pitch) = _turned(scene.yaw), _turned(scene.pitch)
+    x, y = flat_x, flat_y
     for _ in range(4):
-        mx, my = x * canvas.SCALE + canvas.ORIGIN[0], y * canvas.SCALE + canvas.ORIGIN[1]
-        z = cv2.remap(
-            depth,
-            mx.astype(np.float32),
-            my.astype(np.float32),
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-        x = ((qx - np.float32(np.sin(scene.yaw)) * (z - 0.4)) / np.float32(np.cos(scene.yaw))).astype(
-            np.float32
-        )
-        y = ((qy - np.float32(np.sin(scene.pitch)) * (z - 0.4)) / np.float32(np.cos(scene.pitch))).astype(
-            np.float32
-        )
-    size = (px.shape[1] * step, px.shape[0] * step)
-    # cv2.resize aligns pixel centres; taking coarse cells as step pixels wide shifts them by (step - 1) / 2.
-    half = (step - 1) / 2
-    shift = np.asarray([[1, 0, half], [0, 1, half]], np.float32)
-    maps = []
-    for axis, origin in ((x, canvas.ORIGIN[0]), (y, canvas.ORIGIN[1])):
-        pixels = (axis * canvas.SCALE + origin).astype(np.float32)
-        full = cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        maps.append(np.asarray(cv2.warpAffine(full, shift, (WIDTH, HEIGHT), flags=flags), np.float32))
-    return maps[0], maps[1]
+        near = pick(depth, x * canvas.SCALE + canvas.ORIGIN[0], y * canvas.SCALE + canvas.ORIGIN[1]) - 0.4
+        x, y = (flat_x - yaw * near) / cos_yaw, (flat_y - pitch * near) / cos_pitch
+    return (
+        enlarge(x * canvas.SCALE + canvas.ORIGIN[0], 4),
+        enlarge(y * canvas.SCALE + canvas.ORIGIN[1], 4),
+    )
 
 
 def take(
@@ -152,16 +142,19 @@ def take(
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return a photo (512, 384, 3) RGB and its true matte (512, 384), 255 where the person is."""
     portrait = sitter.portrait(scene, rng)
-    mx, my = _pose(scene, sitter.depth)
-    person = cv2.remap(portrait, mx, my, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    person = pick(portrait, *_pose(scene, sitter.depth))
     cover = np.clip(person[..., 3], 0, 1)
     image = background.draw(rng, scene.background, WIDTH, HEIGHT)
     image *= (np.float32(rng.uniform(0.7, 1.05)) * (1 - cover))[..., None]
     image += person[..., :3]
     image *= np.float32(scene.exposure)
     if scene.defocus > 0.25:
-        image = np.asarray(cv2.GaussianBlur(image, (0, 0), scene.defocus), np.float32)
-    shown = np.asarray(cv2.pow(np.maximum(image, 0), 0.5 * scene.gamma), np.float32)
-    shown += rng.standard_normal((HEIGHT, WIDTH, 1), dtype=np.float32) * np.float32(scene.grain)
-    shot = cv2.convertScaleAbs(np.clip(shown, 0, 1, out=shown), alpha=255)
-    return np.asarray(shot, np.uint8), np.asarray(cv2.convertScaleAbs(cover, alpha=255), np.uint8)
+        image = raster.blur(image, scene.defocus)
+    shown = np.sqrt(np.maximum(image, 0, out=image), out=image)
+    shown += np.float32(scene.contrast) * shown * (1 - shown)
+    shown += normal(rng, (HEIGHT, WIDTH, 1)) * np.float32(scene.grain)
+    return _bytes(shown), _bytes(cover)
+
+
+def _bytes(values: Floats) -> NDArray[np.uint8]:
+    return (np.clip(values, 0, 1) * np.float32(255) + np.float32(0.5)).astype(np.uint8)

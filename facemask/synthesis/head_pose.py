@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from facemask.masks.raster import Real, spot
 from facemask.runtime.arrays import Floats, Floats32
 
 # Of an adult's face, in units of half the distance of the eyes.
@@ -47,7 +48,7 @@ class Pose:
     @property
     def unit(self) -> float:
         """Pixels a unit."""
-        return float(np.sqrt(abs(self.across[0] * self.down[1] - self.across[1] * self.down[0])))
+        return float(np.sqrt(abs(_cross(self.across, self.down))))
 
     def project(self, points: npt.NDArray[np.floating]) -> Floats:
         """Take points (N, 2) of the frame to the photo's pixels."""
@@ -57,10 +58,7 @@ class Pose:
 
     def locate(self, px: Floats32, py: Floats32) -> tuple[Floats32, Floats32]:
         """Take pixels to the frame; the inverse of :meth:`project` on the side that is seen."""
-        matrix = np.linalg.inv(np.column_stack([self.across, self.down]))
-        px, py = px - self.origin[0], py - self.origin[1]
-        flat_x = (matrix[0, 0] * px + matrix[0, 1] * py).astype(np.float32)
-        flat_y = (matrix[1, 0] * px + matrix[1, 1] * py).astype(np.float32)
+        flat_x, flat_y = _solve(self.across, self.down, px - self.origin[0], py - self.origin[1])
         if self.turn == (0.0, 0.0):
             return flat_x, flat_y
         x, y = flat_x, flat_y
@@ -74,8 +72,18 @@ class Pose:
 def _depth(x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     """How far a mask on the face reaches out of the plane of eyes and mouth, in units."""
     face = np.maximum(0.3 * (1 - x * x), -1.0)
-    nose = 0.5 * np.exp(-((x / 0.7) ** 2) - ((y - _NOSE) / 0.9) ** 2)
-    return np.asarray(face + nose)
+    return np.asarray(face + 0.5 * spot(x, y - _NOSE, 0.7, 0.9))
+
+
+def _cross(one: Floats, other: Floats) -> float:
+    return float(one[0] * other[1] - one[1] * other[0])
+
+
+def _solve(across: Floats, down: Floats, x: Real, y: Real) -> tuple[Floats32, Floats32]:
+    """Write vectors (x, y) as multiples of ``across`` and ``down``."""
+    area = _cross(across, down)
+    u, v = (down[1] * x - down[0] * y) / area, (across[0] * y - across[1] * x) / area
+    return np.asarray(u, np.float32), np.asarray(v, np.float32)
 
 
 def fit(points: npt.ArrayLike) -> Pose | None:
@@ -92,11 +100,10 @@ def fit(points: npt.ArrayLike) -> Pose | None:
     # A smile widens the mouth: the eyes say more about the width.
     across = 0.8 * (right - left) / 2 + 0.2 * (mouth_right - mouth_left) / (2 * _MOUTH_WIDE)
     down = ((mouth_left + mouth_right) / 2 - origin) / _MOUTH
-    frame = np.column_stack([across, down])
-    area = float(np.linalg.det(frame))
+    area = _cross(across, down)
     if area <= 0 or area < 0.3 * float(across @ across) or area < 0.3 * float(down @ down):
         return None
-    x, y = np.linalg.solve(frame, nose - origin)
+    x, y = (float(part) for part in _solve(across, down, *(nose - origin)))
     if abs(x) > _NOSE_OUT:
         return None
     # Noses differ in length more than heads nod: half of what is seen counts as a nod.

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
+from facemask.masks import looks
 from facemask.pixels import codec, kinds
 from facemask.runtime.arrays import Pixels
 from facemask.runtime.errors import UserError
 from facemask.settings import params
-from facemask.synthesis import head_pose, mask_looks, masks
+from facemask.synthesis import head_pose, masks
 
 if TYPE_CHECKING:
     from facemask.detectors import mtcnn
@@ -100,14 +101,14 @@ def draw(
     """
     suffix, encode = _encoder(data)
     # Five masks that differ need one draw for all of them.
-    looks = mask_looks.draw(cfg.styles, generator(cfg.seed, person, "looks"), len(MASKS) + 1)
+    drawn = looks.draw(cfg.styles, generator(cfg.seed, person, "looks"), len(MASKS) + 1)
     files = {}
-    for kind, look in zip(MASKS, looks, strict=False):
+    for kind, look in zip(MASKS, drawn, strict=False):
         image = masks.wear(pixels, pose, look, "right", generator(cfg.seed, person, kind))
         files[f"{kind}.{suffix}"] = encode(image)
     rng = generator(cfg.seed, person, "incorrect_mask")
     wrong = cfg.wrong[int(rng.integers(len(cfg.wrong)))]
-    files[f"incorrect_mask.{suffix}"] = encode(masks.wear(pixels, pose, looks[-1], wrong, rng))
+    files[f"incorrect_mask.{suffix}"] = encode(masks.wear(pixels, pose, drawn[-1], wrong, rng))
     files[f"normal.{suffix}"] = encode(pixels) if _format(data) is None else data
     return files
 

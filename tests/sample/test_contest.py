@@ -142,10 +142,10 @@ def test_circumstances_are_independent_of_gender_and_band() -> None:
         cell = person.gender, 0 if person.age < 30 else 1 if person.age < 60 else 2
         for number, kind in enumerate(contest.KINDS):
             scene, _ = contest.circumstances(contest.Job(4, 0, index, person), number)
-            seen = {name: getattr(scene.look, name) for name in ("shape", "colour", "pattern")}
+            seen = {name: getattr(scene.look, name) for name in ("style", "colour", "pattern")}
             seen["background"] = scene.background
             if kind == "incorrect_mask":
-                seen["state"] = scene.state
+                seen["wearing"] = str(scene.wearing)
             for name, value in seen.items():
                 tables.setdefault(name, {}).setdefault(cell, Counter())[value] += 1
     for name, table in tables.items():
@@ -159,14 +159,14 @@ def test_circumstances_are_independent_of_gender_and_band() -> None:
 
 def test_photo_kinds_show_their_mask_state() -> None:
     person = roster.Person("x", 1, 30, 1, 30)
-    states: dict[str, set[str]] = {}
+    worn: dict[str, set[str | None]] = {}
     for index in range(30):
         for number, kind in enumerate(contest.KINDS):
             scene, _ = contest.circumstances(contest.Job(0, 0, index, person), number)
-            states.setdefault(kind, set()).add(scene.state)
-    assert states.pop("normal") == {mask.NONE}
-    assert states.pop("incorrect_mask") == {mask.BELOW_NOSE, mask.UNDER_CHIN}
-    assert all(seen == {mask.WEAR} for seen in states.values())
+            worn.setdefault(kind, set()).add(scene.wearing)
+    assert worn.pop("normal") == {None}
+    assert worn.pop("incorrect_mask") == set(mask.WRONG)
+    assert all(seen == {"right"} for seen in worn.values())
 
 
 def test_without_evaluation_people_there_is_no_eval_folder(

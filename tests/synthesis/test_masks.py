@@ -13,12 +13,13 @@ import pytest
 from PIL import Image
 
 from facemask.detectors import mtcnn
+from facemask.masks import looks
 from facemask.pixels import codec
 from facemask.sample import contest, photo, roster
 from facemask.settings import params
-from facemask.synthesis import head_pose, mask_looks, masks, studio
+from facemask.synthesis import head_pose, masks, studio
 
-STYLES: tuple[mask_looks.Style, ...] = ("surgical", "cloth", "respirator")
+STYLES: tuple[looks.Style, ...] = ("surgical", "cloth", "respirator")
 CFG = params.Synthesise(styles=STYLES, wrong=("below_nose",), seed=3)
 EYES, NOSE, MOUTH = (0, 1), (2,), (3, 4)
 
@@ -42,13 +43,13 @@ def faces() -> list[tuple[np.ndarray, np.ndarray]]:
 def drawn(
     pixels: np.ndarray,
     points: np.ndarray,
-    wearing: masks.Wearing,
-    style: mask_looks.Style,
+    wearing: looks.Wearing,
+    style: looks.Style,
     seed: int = 0,
 ) -> np.ndarray:
     pose = head_pose.fit(points)
     assert pose is not None
-    look = mask_looks.Look(style, "blue", "red", "plain")
+    look = looks.Look(style, "blue", "red", "plain")
     return masks.wear(pixels, pose, look, wearing, np.random.default_rng(seed))
 
 
@@ -69,7 +70,7 @@ COVERS = {"right": NOSE + MOUTH, "below_nose": MOUTH, "below_mouth": (), "on_eye
 @pytest.mark.parametrize("angle", [0, 15, -15])
 @pytest.mark.parametrize("wearing", COVERS)
 def test_covers_what_it_should_and_leaves_the_rest(
-    faces: list[tuple[np.ndarray, np.ndarray]], wearing: masks.Wearing, angle: int
+    faces: list[tuple[np.ndarray, np.ndarray]], wearing: looks.Wearing, angle: int
 ) -> None:
     for (number, (upright, marks)), style in itertools.product(enumerate(faces), STYLES):
         matrix = cv2.getRotationMatrix2D((192, 256), angle, 1.0)
@@ -169,13 +170,13 @@ def test_small_and_large_faces(side: float) -> None:
 
 
 def test_looks_differ_and_depend_on_the_generator_alone() -> None:
-    looks = mask_looks.draw(STYLES, np.random.default_rng(1), 6)
-    assert looks == mask_looks.draw(STYLES, np.random.default_rng(1), 6)
-    assert len({(look.style, look.colour) for look in looks}) == 6
-    many = [look for seed in range(100) for look in mask_looks.draw(STYLES, np.random.default_rng(seed), 6)]
+    drawn = looks.draw(STYLES, np.random.default_rng(1), 6)
+    assert drawn == looks.draw(STYLES, np.random.default_rng(1), 6)
+    assert len({(look.style, look.colour) for look in drawn}) == 6
+    many = [look for seed in range(100) for look in looks.draw(STYLES, np.random.default_rng(seed), 6)]
     assert {look.style for look in many} == set(STYLES)
-    assert {look.colour for look in many} == set(mask_looks.COLOURS)
-    only = mask_looks.draw(("cloth",), np.random.default_rng(1), 6)
+    assert {look.colour for look in many} == set(looks.COLOURS)
+    only = looks.draw(("cloth",), np.random.default_rng(1), 6)
     assert {look.style for look in only} == {"cloth"}
 
 
@@ -261,7 +262,7 @@ def test_real_faces_are_still_found_behind_their_masks(shared: Path) -> None:
     for index, (pixels, rows) in enumerate(zip(bare, networks.landmarks(bare), strict=True)):
         assert len(rows)
         rng = np.random.default_rng(index)
-        look = mask_looks.draw(STYLES, rng, 1)[0]
+        look = looks.draw(STYLES, rng, 1)[0]
         pose = head_pose.fit(rows[0, 5:])
         assert pose is not None
         masked.append(masks.wear(pixels, pose, look, "right", rng))
