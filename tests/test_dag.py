@@ -87,6 +87,7 @@ AFFECTS: dict[str, set[str]] = {
     "face_crop.choose": {"face_crop", *FROM_MANIFEST},
     "face_crop.fallback": {"face_crop", *FROM_MANIFEST},
     "face_crop.margin": {"face_crop", *FROM_MANIFEST},
+    "face_crop.align": {"face_crop", *FROM_MANIFEST},
     "face_crop.size": {"face_crop", *FROM_MANIFEST},
     "background_removal.matting": {"background_removal", *FROM_MANIFEST},
     "build_manifest.folds": FROM_MANIFEST,

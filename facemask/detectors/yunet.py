@@ -91,6 +91,16 @@ class Detector:
         UserError
             If the model's input or output is not YuNet's.
         """
+        return [rows[:, :5] for rows in self.landmarks(photos)]
+
+    def landmarks(self, photos: Sequence[Pixels]) -> list[Floats]:
+        """Find all faces, and five points of each: (N, 15) a photo, columns as of MTCNN's networks.
+
+        Raises
+        ------
+        UserError
+            As for :meth:`find`.
+        """
         with self._told(), _one_quiet_thread():
             return [self._one(photo) for photo in photos]
 
@@ -103,9 +113,11 @@ class Detector:
         self._net.setInputSize(size)
         found = self._net.detect(small)[1]
         if found is None:
-            return np.zeros((0, 5))
+            return np.zeros((0, 15))
         rows = np.asarray(found, dtype=np.float64)
-        return drawn_alike(rows[:, :4] * (np.array([wide, high] * 2) / (size * 2)), rows[:, 14])
+        # Left, top, width and height, then the points, the eye on the left of the photo first.
+        places = rows[:, :14] * (np.array([wide, high] * 7) / (size * 7))
+        return drawn_alike(places[:, :4], rows[:, 14], places[:, 4:])
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
@@ -119,7 +131,7 @@ class Detector:
             ) from None
 
 
-def drawn_alike(boxes: Floats, score: Floats) -> Floats:
+def drawn_alike(boxes: Floats, score: Floats, points: Floats) -> Floats:
     """Turn YuNet's boxes into those that MTCNN draws.
 
     Parameters
@@ -128,18 +140,20 @@ def drawn_alike(boxes: Floats, score: Floats) -> Floats:
         (N, 4) left, top, width, height in pixels.
     score
         (N,) 0..1.
+    points
+        (N, 10) x and y in pixels of five points, in turn.
 
     Returns
     -------
-    (N, 5)
-        x0, y0, x1, y1 rounded to 0.01 pixels and score to 0.0001, best first.
+    (N, 15)
+        x0, y0, x1, y1, score and the points; pixels rounded to 0.01 and score to 0.0001, best first.
     """
     sides = boxes[:, 2:]
     centres = boxes[:, :2] + sides / 2 + sides * _SHIFT
     sides = sides * _GROWTH
     # Adding zero turns -0.0 into 0.0.
     corners = np.hstack([centres - sides / 2, centres + sides / 2]).round(2) + 0.0
-    tidy = np.column_stack([corners, score.round(4)])
+    tidy = np.column_stack([corners, score.round(4), points.round(2) + 0.0])
     order = sorted(range(len(tidy)), key=lambda row: (-tidy[row, 4], *tidy[row, :4]))
     return tidy[order]
 

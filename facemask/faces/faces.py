@@ -11,6 +11,7 @@ from typing import Literal, assert_never
 import numpy as np
 import pandas as pd
 
+from facemask.faces import alignment
 from facemask.faces.finders import Detection, Finder
 from facemask.photos import memo, photos
 from facemask.pixels import boxes, codec
@@ -19,6 +20,7 @@ from facemask.runtime import executor, hardware
 from facemask.runtime.arrays import Floats
 from facemask.runtime.errors import UserError
 from facemask.settings import params
+from facemask.settings.recipes import Nothing
 
 Choice = Literal["largest", "most_confident", "most_central"]
 STATUSES = ("found", "person", "median", "fixed", "frame", "unreadable")
@@ -64,7 +66,7 @@ def place(
         If finders that search found no face in any photo.
     """
     chosen = {
-        key: (detection, detection.faces[choose(detection, cfg.choose)])
+        key: (detection, choose(detection, cfg.choose))
         for key, detection in seen.items()
         if detection is not None and len(detection.faces)
     }
@@ -74,23 +76,27 @@ def place(
             f"face_crop.finder: no face in any of {searched} photos; lower face_crop.finder's thresholds and min_face "
             "(mtcnn) or score (yunet), or set face_crop.finder.kind to none or fixed"
         )
-    shares = {key: row[:4] / _scale(detection.size) for key, (detection, row) in chosen.items()}
+    shares = {
+        key: detection.faces[row, :4] / _scale(detection.size) for key, (detection, row) in chosen.items()
+    }
     borrowed = _Borrowed(cfg, table, shares)
     rows = []
     for key, person, name in zip(table["photo"], table["person"], table["set"], strict=True):
         detection = seen.get(key)
         status, score, faces = "unreadable", np.nan, 0
         box = around = (np.nan,) * 4
+        points, turn = np.full(len(tables.POINTS), np.nan), np.nan
         if key in chosen:
-            detection, row = chosen[key]
-            status, score, faces = tried[detection.by].status, float(row[4]), len(detection.faces)
-            box = boxes.written(row[:4])
+            detection, number = chosen[key]
+            row, status, faces = detection.faces[number], tried[detection.by].status, len(detection.faces)
+            box, score = boxes.written(row[:4]), float(row[4])
+            points = points if detection.points is None else detection.points[number]
         elif detection is not None:
             status, relative = borrowed.box(person, _Borrowed.framing(name, key))
             box = boxes.written(relative * _scale(detection.size))
         if detection is not None:
-            around = _around(cfg, status, box, detection.size)
-        rows.append([key, status, score, faces, *box, *around])
+            around, turn = _around(cfg, status, box, points, detection.size)
+        rows.append([key, status, score, faces, *box, *points, *around, turn])
     return pd.DataFrame(rows, columns=list(tables.BOXES.columns)).astype({"faces": np.int64})
 
 
@@ -99,11 +105,25 @@ def _scale(size: tuple[int, int]) -> Floats:
     return np.array([width, height, width, height], dtype=np.float64)
 
 
-def _around(cfg: params.FaceCrop, status: str, box: boxes.Box, size: tuple[int, int]) -> boxes.Box:
+def _around(
+    cfg: params.FaceCrop, status: str, box: boxes.Box, points: Floats, size: tuple[int, int]
+) -> tuple[boxes.Box, float]:
+    """Crop box and its turn, NaN where the crop is upright: there are no landmarks or they are not asked for."""
+    match cfg.align:
+        case params.Similarity():
+            template = alignment.TEMPLATES[cfg.align.template]
+            found = alignment.aligned(points.reshape(-1, 2), template, cfg.align.margin, cfg.size)
+            if found is not None:
+                return boxes.written(found[0]), found[1]
+        case Nothing():
+            pass
+        case _:
+            assert_never(cfg.align)
     if status == "frame":
-        return boxes.written(boxes.inscribed(size, cfg.size))
+        return boxes.written(boxes.inscribed(size, cfg.size)), np.nan
     # A fixed box is meant as it stands; a face is wanted with what surrounds it.
-    return boxes.written(boxes.extended(box if status == "fixed" else boxes.grown(box, cfg.margin), cfg.size))
+    around = box if status == "fixed" else boxes.grown(box, cfg.margin)
+    return boxes.written(boxes.extended(around, cfg.size)), np.nan
 
 
 class _Borrowed:
@@ -150,20 +170,20 @@ class _Cut:
     where: roots.Roots
     size: tuple[int, int]
 
-    def __call__(self, some: Sequence[tuple[photos.Photo, boxes.Box]]) -> list[bytes]:
+    def __call__(self, some: Sequence[tuple[photos.Photo, boxes.Box, float]]) -> list[bytes]:
         return [
-            codec.encode_jpeg(boxes.crop(codec.decode(photos.read(self.where, photo)), box, self.size))
-            for photo, box in some
+            codec.encode_jpeg(boxes.crop(codec.decode(photos.read(self.where, photo)), box, self.size, turn))
+            for photo, box, turn in some
         ]
 
-    def keys(self, some: Sequence[tuple[photos.Photo, boxes.Box]]) -> list[str]:
-        """Keys in the memo: a crop follows from the photo, its box and its size."""
+    def keys(self, some: Sequence[tuple[photos.Photo, boxes.Box, float]]) -> list[str]:
+        """Keys in the memo: a crop follows from the photo, its box with its turn, and its size."""
         ours = memo.fingerprint(
             {"size": self.size},
             ["pixels"],
             ["opencv-python-headless", "pillow", "numpy"],
         )
-        return [memo.key(f"{ours} {box}", photo.sha256) for photo, box in some]
+        return [memo.key(f"{ours} {box} {turn}", photo.sha256) for photo, box, turn in some]
 
 
 def crops(
@@ -188,12 +208,14 @@ def crops(
     """
     rows = table[table["status"] != "unreadable"]
     corners = (rows[name].tolist() for name in ("cx0", "cy0", "cx1", "cy1"))
-    around: dict[str, boxes.Box] = dict(zip(rows["photo"], zip(*corners, strict=True), strict=True))
-    jobs = [(photo, around[photo.key]) for photo in some if photo.key in around]
+    around: dict[str, tuple[boxes.Box, float]] = dict(
+        zip(rows["photo"], zip(zip(*corners, strict=True), rows["turn"], strict=True), strict=True)
+    )
+    jobs = [(photo, *around[photo.key]) for photo in some if photo.key in around]
     cut = _Cut(where, size)
     pool = functools.partial(executor.threads, workers=workers or hardware.cores())
     made = photos.each(cut, jobs, cut.keys(jobs), kept, pool, chunk=16)
-    for (photo, _), image in zip(jobs, made, strict=True):
+    for (photo, _, _), image in zip(jobs, made, strict=True):
         yield photo.key, image
 
 
@@ -214,6 +236,7 @@ def report(
         "photos": len(boxed),
         "status": {status: int((boxed["status"] == status).sum()) for status in STATUSES},
         "several_faces": int((boxed["faces"] > 1).sum()),
+        "aligned": int(boxed["turn"].notna().sum()),
         "found": None,
     }
     kind = table["kind"][boxed["status"] != "unreadable"]

@@ -37,11 +37,15 @@ class Detection(NamedTuple):
         (N, 5) x0, y0, x1, y1 in pixels and score 0..1, best first.
     by
         Which of several finders looked last: its place among them.
+    points
+        (N, 10) x and y in pixels of five landmarks of each face, see :data:`facemask.records.tables.POINTS`; None from
+        a finder that sees none.
     """
 
     size: tuple[int, int]
     faces: Floats
     by: int = 0
+    points: Floats | None = None
 
 
 class Finder(abc.ABC):
@@ -70,7 +74,7 @@ class Finder(abc.ABC):
 
     @abc.abstractmethod
     def find(self, pixels: Sequence[Pixels]) -> list[Floats]:
-        """Return each photo's faces: (N, 5) x0, y0, x1, y1, score."""
+        """Return each photo's faces: (N, 5) x0, y0, x1, y1, score; or (N, 15) with landmarks too."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ class MtcnnFinder(Finder):
 
     def find(self, pixels: Sequence[Pixels]) -> list[Floats]:
         """See :class:`Finder`."""
-        return _networks(self.cfg).find(pixels)
+        return _networks(self.cfg).landmarks(pixels)
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,7 @@ class YunetFinder(Finder):
 
     def find(self, pixels: Sequence[Pixels]) -> list[Floats]:
         """See :class:`Finder`."""
-        return _detector(self.cfg).find(pixels)
+        return _detector(self.cfg).landmarks(pixels)
 
 
 @dataclass(frozen=True)
@@ -230,7 +234,10 @@ def _unpack(data: bytes) -> Detection | None:
     if content is None:
         return None
     height, width = content["size"]
-    return Detection((height, width), np.array(content["faces"], dtype=np.float64).reshape(-1, 5))
+    rows = np.array(content["faces"], dtype=np.float64)
+    if not len(rows):
+        return Detection((height, width), np.zeros((0, 5)))
+    return Detection((height, width), rows[:, :5], points=rows[:, 5:] if rows.shape[1] > 5 else None)
 
 
 def survey(

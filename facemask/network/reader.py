@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,20 +24,24 @@ T = TypeVar("T")
 
 
 class Row(NamedTuple):
-    """One photo of a manifest: its set and key, whether a matte is stored, and the crop box in pixels of the photo."""
+    """One photo of a manifest: its set and key, whether a matte is stored, and the crop box in pixels of the photo.
+
+    ``turn`` are the degrees by which the box is turned, NaN for an upright one.
+    """
 
     set: str
     photo: str
     matte: bool
     box: tuple[float, float, float, float]
+    turn: float = math.nan
 
 
 def rows(manifest: pd.DataFrame) -> list[Row]:
     """Rows to read from a manifest table (see :data:`facemask.records.tables.MANIFEST`)."""
     boxes = manifest[["cx0", "cy0", "cx1", "cy1"]].to_numpy(np.float64).tolist()
     mattes = (manifest["matte"] == "ok").tolist()
-    every = zip(manifest["set"], manifest["photo"], mattes, boxes, strict=True)
-    return [Row(name, photo, matte, (b[0], b[1], b[2], b[3])) for name, photo, matte, b in every]
+    every = zip(manifest["set"], manifest["photo"], mattes, boxes, manifest["turn"].tolist(), strict=True)
+    return [Row(name, photo, matte, (b[0], b[1], b[2], b[3]), turn) for name, photo, matte, b, turn in every]
 
 
 class PhotoReader:
@@ -97,7 +102,7 @@ class PhotoReader:
         if not self._with_mattes or not row.matte:
             return photo, None
         whole = codec.decode_matte(_entry(self._stored_mattes.of(row.set), f"{row.photo}.png"))
-        return photo, crop(whole, row.box, photo.shape[:2])
+        return photo, crop(whole, row.box, photo.shape[:2], row.turn)
 
     def _decoded(self, data: bytes) -> Pixels:
         """Decode a crop, no larger than it has to be; several threads may come first."""

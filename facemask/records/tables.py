@@ -54,7 +54,15 @@ def _of(stage: str, name: str, columns: Mapping[str, Kind], key: str | None) -> 
 
 
 _FACE: Final[Mapping[str, Kind]] = dict.fromkeys(("x0", "y0", "x1", "y1"), float)
-_CROP: Final[Mapping[str, Kind]] = dict.fromkeys(("cx0", "cy0", "cx1", "cy1"), float)
+# Five landmarks of the face, x and y in pixels of the photo: left and right are those of the photo.
+POINTS: Final = tuple(
+    f"{point}_{axis}"
+    for point in ("eye_left", "eye_right", "nose", "mouth_left", "mouth_right")
+    for axis in "xy"
+)
+# The crop's box, and the degrees by which it is turned clockwise around its centre: an empty field where it is not,
+# since the photo was not aligned by landmarks.
+_CROP: Final[Mapping[str, Kind]] = dict.fromkeys(("cx0", "cy0", "cx1", "cy1", "turn"), float)
 _TABLE: Final[Mapping[str, Kind]] = dict.fromkeys(classes.columns(), float)
 
 # Photos of different sets never share an output, so that one more photo to answer retrains no network.
@@ -86,7 +94,15 @@ QUARANTINE: Final = _of("fix_labels", "quarantine.csv", {"photo": str, "reason":
 BOXES: Final = _of(
     "face_crop",
     "boxes.csv",
-    {"photo": str, "status": str, "score": float, "faces": int, **_FACE, **_CROP},
+    {
+        "photo": str,
+        "status": str,
+        "score": float,
+        "faces": int,
+        **_FACE,
+        **dict.fromkeys(POINTS, float),
+        **_CROP,
+    },
     "photo",
 )
 MATTES: Final = _of(

@@ -147,6 +147,20 @@ class InOrder(Config):
 Finder = Annotated[Mtcnn | YuNet | InOrder | Fixed | NoFinder, Field(discriminator="kind")]
 
 
+class Similarity(Config):
+    """Turn, scale and shift each crop so that five landmarks of the face lie where a template has them."""
+
+    kind: Literal["similarity"]
+    template: Literal["arcface"] = Field(
+        description="where the landmarks lie: arcface, the square that face recognisers were trained on"
+    )
+    margin: Annotated[Number, Field(ge=-0.25, le=2)] = Field(
+        description="added on each side of the template's square, as a fraction of its side; 0 is what recognisers "
+        "expect at face_crop.size 112, 112",
+        examples=[0.0],
+    )
+
+
 class FaceCrop(Config):
     """Where the face is, and how much around it is kept."""
 
@@ -160,7 +174,18 @@ class FaceCrop(Config):
     margin: Annotated[Number, Field(ge=0, le=5)] = Field(
         description="added on each side of the face box, as a fraction of its height"
     )
+    align: Annotated[Nothing | Similarity, Field(discriminator="kind")] = Field(
+        description="crops turned upright by landmarks: none or similarity; a photo without landmarks is cut by its box"
+    )
     size: Size = Field(description="crops are stored at this height, width in pixels")
+
+    @model_validator(mode="after")
+    def _landmarks_are_seen(self) -> FaceCrop:
+        if isinstance(self.align, Similarity) and isinstance(self.finder, Fixed | NoFinder):
+            raise ValueError(
+                f"align: similarity needs a finder that sees landmarks, mtcnn or yunet, not {self.finder.kind}"
+            )
+        return self
 
 
 # ------------------------------------------------------------------------------------------- background_removal

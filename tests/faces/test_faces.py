@@ -22,6 +22,7 @@ def config(**changes: object) -> params.FaceCrop:
         "choose": "largest",
         "fallback": ("person", "median"),
         "margin": 0.25,
+        "align": {"kind": "none"},
         "size": (64, 48),
     }
     return params.FaceCrop.model_validate(plain | changes)

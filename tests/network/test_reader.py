@@ -64,6 +64,17 @@ def test_mattes_are_cut_with_their_photo_s_box(folders, background):
     assert not np.array_equal(mattes[0], mattes[1])
 
 
+def test_mattes_are_turned_as_their_photo_s_crop_is(folders):
+    reader = PhotoReader(*folders, image("black"))
+    turned = [row._replace(turn=20.0) for row in WANTED[:2]]
+    [(_, mattes)] = list(reader.stream_with_mattes(turned, 8))
+    for k in (0, 1):
+        whole = whole_matte(folders[1], k)
+        # Crops are decoded at half their size, the one wanted.
+        assert np.array_equal(mattes[k], crop(whole, BOXES[k], SIZE, 20.0))
+        assert not np.array_equal(mattes[k], crop(whole, BOXES[k], SIZE))
+
+
 def test_a_photo_without_matte_is_all_person(folders):
     [(_, mattes)] = list(PhotoReader(*folders, image("black")).stream_with_mattes(WANTED, 8))
     assert (mattes[2] == 255).all()
@@ -165,6 +176,9 @@ def test_rows_come_from_the_manifest():
             "cy0": [3, 4],
             "cx1": [5, 6],
             "cy1": [7, 8],
+            "turn": [np.nan, 3.5],
         }
     )
-    assert rows(table) == [Row("extra", "a", True, (1, 3, 5, 7)), Row("eval", "b", False, (2, 4, 6, 8))]
+    upright, turned = rows(table)
+    assert upright[:4] == ("extra", "a", True, (1, 3, 5, 7)) and np.isnan(upright.turn)
+    assert turned == Row("eval", "b", False, (2, 4, 6, 8), 3.5)

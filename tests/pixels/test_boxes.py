@@ -56,6 +56,40 @@ def test_photo_and_matte_stay_aligned() -> None:
         assert np.array_equal(boxes.crop(photo, box, size)[..., 2], boxes.crop(matte, box, size))
 
 
+@pytest.mark.parametrize("size", [(40, 30), (13, 17), (200, 150)])
+@pytest.mark.parametrize("turn", [-35.0, 0.0, 10.0, 90.0])
+def test_a_turned_box_keeps_the_ramp_s_coordinates(size: tuple[int, int], turn: float) -> None:
+    """The pixel of a crop shows the place that a turn around the box's centre says, however fine or coarse it is."""
+    box = (30.0, 35.5, 66.0, 83.5)
+    found = boxes.crop(ramp(), box, size, turn).astype(float)
+    assert found.shape == (*size, 3)
+    y = (np.arange(size[0]) + 0.5) / size[0] * (box[3] - box[1]) - (box[3] - box[1]) / 2
+    x = (np.arange(size[1]) + 0.5) / size[1] * (box[2] - box[0]) - (box[2] - box[0]) / 2
+    cos, sin = np.cos(np.radians(turn)), np.sin(np.radians(turn))
+    rows = (box[1] + box[3]) / 2 + sin * x[None, :] + cos * y[:, None] - 0.5
+    columns = (box[0] + box[2]) / 2 + cos * x[None, :] - sin * y[:, None] - 0.5
+    assert np.abs(found[..., 0] - rows).max() < 1.1
+    assert np.abs(found[..., 1] - columns).max() < 1.1
+
+
+def test_a_turned_box_outside_repeats_the_edge_and_suits_mattes() -> None:
+    box = (-50.0, -40.0, 150.0, 160.0)
+    found = boxes.crop(ramp(), box, (200, 200), 0.0)
+    assert np.array_equal(found, boxes.crop(ramp(), box, (200, 200)))
+    matte = np.ascontiguousarray(ramp()[..., 2])
+    for turn in (-20.0, 33.0):
+        assert np.array_equal(
+            boxes.crop(ramp(), box, (60, 50), turn)[..., 2], boxes.crop(matte, box, (60, 50), turn)
+        )
+
+
+def test_a_turned_box_is_reduced_without_aliases() -> None:
+    """Stripes of one pixel are grey at an eighth of the size, not black or white."""
+    stripes = np.tile(np.array([0, 255], np.uint8), (256, 128))
+    found = boxes.crop(stripes, (0, 0, 256, 256), (32, 32), 3.0)[2:-2, 2:-2]
+    assert found.min() > 100 and found.max() < 155
+
+
 @pytest.mark.parametrize("box", [(5, 5, 5, 9), (9, 5, 5, 9), (np.nan, 0, 1, 1)])
 def test_empty_boxes_are_refused(box: tuple[float, float, float, float]) -> None:
     with pytest.raises(ValueError, match="empty"):

@@ -43,6 +43,7 @@ def prepare(list_photos: Callable[..., dict[str, Path]]) -> Prepare:
         faces = photos[["photo"]].assign(status=np.where(readable, "found", "unreadable"), score=0.9, faces=1)
         faces = faces.assign(**dict.fromkeys(["x0", "y0", "cx0", "cy0"], 0.5))
         faces = faces.assign(**dict.fromkeys(["x1", "y1", "cx1", "cy1"], 4.25))
+        faces = faces.assign(**dict.fromkeys([*tables.POINTS, "turn"], np.nan))
         mattes = photos[["photo"]].assign(
             status=np.where(readable, "ok", "unreadable"), coverage=np.where(readable, 0.4, np.nan)
         )

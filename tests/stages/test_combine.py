@@ -40,7 +40,7 @@ def manifest(*, people: int = 45, holdout: int = 9) -> pd.DataFrame:
         | {"age": (20, 45, 60)[index % 3], "class": mask * 6 + index // 3 % 2 * 3 + index % 3}
         | {"split": "holdout" if index < holdout else "train", "fold": -1 if index < holdout else index % 4}
         | {"repeats": int(index >= holdout), "face": "found", "matte": "ok", "status": "ok"}
-        | {"cx0": 0.0, "cy0": 0.0, "cx1": 9.0, "cy1": 9.0}
+        | {"cx0": 0.0, "cy0": 0.0, "cx1": 9.0, "cy1": 9.0, "turn": np.nan}
         for index in range(people)
         for kind, mask in (("mask1", 0), ("mask2", 0), ("incorrect_mask", 1), ("normal", 2))
     ]

@@ -48,7 +48,14 @@ class Models:
                             "matte": "ok",
                         },
                         **{"split": "holdout" if held else "train", "fold": -1 if held else index % 3},
-                        **{"repeats": int(not held), "cx0": 0.0, "cy0": 0.0, "cx1": 9.0, "cy1": 9.0},
+                        **{
+                            "repeats": int(not held),
+                            "cx0": 0.0,
+                            "cy0": 0.0,
+                            "cx1": 9.0,
+                            "cy1": 9.0,
+                            "turn": np.nan,
+                        },
                     }
                 )
         self.folder = folder

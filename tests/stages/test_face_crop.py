@@ -20,6 +20,7 @@ from facemask.runtime import hardware
 from facemask.runtime.arrays import Pixels
 from facemask.runtime.errors import UserError
 from facemask.settings import params
+from facemask.settings.recipes import Nothing
 from stages import face_crop
 
 Factory = Callable[..., Path]
@@ -28,6 +29,7 @@ CFG = params.FaceCrop(
     choose="largest",
     fallback=("person", "median"),
     margin=0.25,
+    align=Nothing(kind="none"),
     size=(32, 24),
 )
 
@@ -132,15 +134,40 @@ def test_what_comes_after_the_network_does_not_run_it(stage: Callable[..., Path]
     assert Stub.shown == 27
 
 
+def test_landmarks_turn_crops_and_stay_in_the_table(
+    stage: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without landmarks alignment changes no crop; with them the crops change, and what the finder saw stays."""
+    upright = contents(stage())
+    asked = params.Similarity(kind="similarity", template="arcface", margin=0.0)
+    blind = contents(stage("blind", align=asked))
+    assert blind["labelled/crops.zip"] == upright["labelled/crops.zip"]
+    shutil.rmtree(stage("again").parent / ".cache")
+    points = np.array([14.0, 20, 24, 22, 19, 28, 14, 34, 22, 35])
+
+    def seen(_: Stub, pixels: list[np.ndarray]) -> list[np.ndarray]:
+        return [np.array([[10.0, 12.0, 30.0, 40.0, 0.8, *points]]) for _ in pixels]
+
+    monkeypatch.setattr(Stub, "find", seen)
+    plain, turned = stage("plain"), stage("turned", align=asked)
+    assert contents(turned)["labelled/crops.zip"] != contents(plain)["labelled/crops.zip"]
+    for folder, aligned in ((plain, False), (turned, True)):
+        boxed = tables.read(folder / "labelled" / "boxes.csv", tables.BOXES)
+        readable = boxed["status"] == "found"
+        assert (boxed.loc[readable, list(tables.POINTS)] == points).all(axis=None)
+        assert (boxed.loc[readable, "turn"].notna() == aligned).all()
+        assert boxed.loc[~readable, "turn"].isna().all()
+
+
 def test_a_crop_is_cut_once_for_each_box_and_size(
     stage: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cut: list[tuple[float, ...]] = []
     real = boxes.crop
 
-    def counted(pixels: Pixels, box: boxes.Box, size: tuple[int, int]) -> Pixels:
+    def counted(pixels: Pixels, box: boxes.Box, size: tuple[int, int], turn: float) -> Pixels:
         cut.append((*box, *size))
-        return real(pixels, box, size)
+        return real(pixels, box, size, turn)
 
     monkeypatch.setattr(boxes, "crop", counted)
     plain = contents(stage())

@@ -65,6 +65,7 @@ def repository(saved, tmp_path, monkeypatch) -> Path:
         {"photo": IMAGES, "set": "eval", "image_id": IMAGES, "face": "found", "matte": "ok", "status": "ok"}
         | dict.fromkeys(("cx0", "cy0"), 0.0)
         | dict.fromkeys(("cx1", "cy1"), 9.0)
+        | {"turn": np.nan}
     )
     manifest.loc[2, "status"] = "unreadable"
     tables.write(Path("manifest/manifest.csv"), manifest, tables.UNLABELLED_MANIFEST)

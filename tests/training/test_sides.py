@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pandas as pd
@@ -30,7 +31,7 @@ def photos(name: str, *people: tuple[str, str, int]) -> pd.DataFrame:
         {"photo": f"{name}/{person}/{kind}.jpg", "set": name, "person": person, "kind": kind}
         | {"age": 20, "class": 0, "target": 0, "split": split, "fold": fold, "repeats": repeats}
         | {"face": "found", "matte": "ok", "status": "ok"}
-        | {"cx0": 0.0, "cy0": 0.0, "cx1": 9.0, "cy1": 9.0}
+        | {"cx0": 0.0, "cy0": 0.0, "cx1": 9.0, "cy1": 9.0, "turn": math.nan}
         for person, split, fold in people
         for kind, repeats in (("mask1", 1), ("mask2", 0))
     ]
