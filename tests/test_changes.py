@@ -19,7 +19,7 @@ from dvc.utils.serialize import dump_yaml
 
 pytestmark = pytest.mark.slow
 
-EVAL = {"fix_labels", "face_crop", "background_removal", "build_manifest", "infer"}
+EVAL = {"fix_labels", "face_crop", "background_removal", "build_manifest", "infer", "audit"}
 LABELLED = {*EVAL, "train@0", "combine", "evaluate"}
 ALL = {"check", "sample_data", "synthesise", *LABELLED}
 LOSS = '''

@@ -35,8 +35,9 @@ STAGES = [
     "combine",
     "evaluate",
     "infer",
+    "audit",
 ]
-ANSWERS = {"combine", "evaluate", "infer"}
+ANSWERS = {"combine", "evaluate", "infer", "audit"}
 TRAINING = {"train@0", *ANSWERS}
 FROM_MANIFEST = {"build_manifest", *TRAINING}
 FROM_LABELS = {"fix_labels", "face_crop", "background_removal", *FROM_MANIFEST}
@@ -64,6 +65,7 @@ ROOMS: dict[str, set[str]] = {
     "ensemble": ANSWERS,
     "evaluation": {"evaluate"},
     "submission": {"infer"},
+    "audit": {"audit"},
     "settings": set(),
     "commands": set(),
 }
@@ -134,6 +136,7 @@ AFFECTS: dict[str, set[str]] = {
     "infer.batch_size": {"infer"},
     "infer.precision": {"infer"},
     "infer.compile": {"infer"},
+    "audit": {"audit"},
 }
 
 

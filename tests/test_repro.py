@@ -21,7 +21,7 @@ from facemask.records import classes, tables
 
 pytestmark = pytest.mark.slow
 
-ANSWERS = {"combine", "evaluate", "infer"}
+ANSWERS = {"combine", "evaluate", "infer", "audit"}
 ALL = {
     "check",
     "sample_data",

@@ -37,6 +37,7 @@ def everything(cfg: params.Params, *, root: Path, extra: Path, sample: Path, lab
     _photos(cfg, root, extra, sample, label_fixes)
     experiments.resolve(cfg.combine.members)
     _photo_networks(cfg)
+    _face_network(cfg.audit.network)
     _recipe(cfg.train)
 
 
@@ -70,6 +71,13 @@ def _photo_networks(cfg: params.Params) -> None:
 
     finders.in_order(cfg.face_crop.finder)
     mattes.build(cfg.background_removal.matting)
+
+
+def _face_network(network: params.FaceNetwork) -> None:
+    if isinstance(network, params.OnnxNetwork):
+        from facemask.audit import embedding
+
+        embedding.require(network)
 
 
 def _recipe(recipe: params.Train) -> None:

@@ -15,6 +15,7 @@ from facemask.settings.config import (
     Config,
     Count,
     Fraction,
+    NonNegative,
     Number,
     Positive,
     Sha256,
@@ -438,6 +439,60 @@ class Infer(Config):
     )
 
 
+class NoNetwork(Config):
+    """No face network: faces are compared by perceptual hash alone."""
+
+    kind: Literal["none"]
+
+
+class OnnxNetwork(Config):
+    """A network trained to tell faces apart, from an ONNX file of yours: RGB (N, 3, H, W) in, features out."""
+
+    kind: Literal["onnx"]
+    path: Text = Field(
+        description="the ONNX file, such as below models/pretrained/",
+        examples=["models/pretrained/sface_2021dec_features.onnx"],
+    )
+    sha256: Sha256 = Field(
+        description="the file's SHA-256; another file is refused",
+        examples=["88cce761b90ffbf7f04b51f07d533608569868856350f10c86e461be9e87edbf"],
+    )
+    mean: Number = Field(description="subtracted from pixels 0..255 before the network", examples=[0.0])
+    std: Positive = Field(description="divides them afterwards", examples=[1.0])
+    similarity: Fraction = Field(
+        description="faces of two people at least this alike (cosine) are suspects", examples=[0.9]
+    )
+
+
+FaceNetwork = Annotated[NoNetwork | OnnxNetwork, Field(discriminator="kind")]
+
+
+class Audit(Config):
+    """Which labels and photos look wrong: what becomes a suspect."""
+
+    score: Annotated[Number, Field(ge=0.5, le=1)] = Field(
+        description="lowest score of a label suspect: other / (other + given) of the two labels' probabilities"
+    )
+    hash_distance: Annotated[Whole, Field(le=128)] = Field(
+        description="faces of two people whose perceptual hashes differ in at most so many of 256 bits are suspects"
+    )
+    network: FaceNetwork = Field(description="what compares faces beside the hash: none or onnx")
+    small: NonNegative = Field(description="face boxes lower than this are suspects, pixels of the photo")
+    cut: Fraction = Field(
+        description="faces of which more than this part of the width or height lies outside the photo are suspects"
+    )
+    blur: Fraction = Field(
+        description="faces with less than this part of their data set's median sharpness are suspects; sharpness is "
+        "the variance of the Laplacian over that of luminance"
+    )
+    dark: Annotated[Number, Field(ge=0, le=255)] = Field(
+        description="faces with a lower mean luminance (0 to 255) are suspects"
+    )
+    blank: NonNegative = Field(
+        description="photos whose luminance has a lower standard deviation show nothing (all black, white or grey)"
+    )
+
+
 class Params(Config):
     """All of ``params.yaml``."""
 
@@ -445,8 +500,8 @@ class Params(Config):
         description="folds, initial weights, order and augmentation"
     )
     engine: Engine = Field(
-        description="where face_crop, background_removal and infer work: local, this machine; ray, the Ray cluster at "
-        "RAY_ADDRESS, or one on this machine; changes no result, so no stage runs again"
+        description="where face_crop, background_removal, infer and audit work: local, this machine; ray, the Ray "
+        "cluster at RAY_ADDRESS, or one on this machine; changes no result, so no stage runs again"
     )
     data: Data
     sample_data: SampleData
@@ -459,6 +514,7 @@ class Params(Config):
     combine: Combine
     evaluate: Evaluate
     infer: Infer
+    audit: Audit
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Params:

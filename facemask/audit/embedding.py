@@ -1,0 +1,99 @@
+"""Vectors of faces from a face network in an ONNX file, for telling the same face under two names."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as runtime
+
+from facemask.runtime import files
+from facemask.runtime.arrays import Pixels
+from facemask.runtime.errors import UserError
+from facemask.settings import params
+
+# onnxruntime's exceptions have no common base.
+_REFUSALS: Final = (
+    runtime.Fail,
+    runtime.InvalidArgument,
+    runtime.InvalidGraph,
+    runtime.InvalidProtobuf,
+    runtime.NotImplemented,
+    runtime.RuntimeException,
+)
+
+
+def require(cfg: params.OnnxNetwork) -> None:
+    """Check that the network can be loaded and gives one vector a face.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, another one, or no such network.
+    """
+    vectors(cfg, [np.zeros((8, 8, 3), np.uint8)])
+
+
+def vectors(cfg: params.OnnxNetwork, faces: Sequence[Pixels]) -> list[bytes]:
+    """Embed faces.
+
+    A map of features (C, H, W) is averaged over its places.
+
+    Parameters
+    ----------
+    faces
+        (H, W, 3) RGB of any sizes.
+
+    Returns
+    -------
+    list of bytes
+        One float32 vector of length 1 a face.
+
+    Raises
+    ------
+    UserError
+        As for :func:`require`.
+    """
+    session, name, (high, wide) = _session(cfg.path, cfg.sha256)
+    batch = np.stack([cv2.resize(face, (wide, high), interpolation=cv2.INTER_AREA) for face in faces])
+    scaled = ((batch.astype(np.float32) - np.float32(cfg.mean)) / np.float32(cfg.std)).transpose(0, 3, 1, 2)
+    try:
+        features = np.concatenate([session.run(None, {name: one[None]})[0] for one in scaled])
+    except _REFUSALS as error:
+        raise _unfit(cfg.path, error) from None
+    if features.ndim < 2 or len(features) != len(faces):
+        raise _unfit(cfg.path, f"its output for {len(faces)} faces is {features.shape}")
+    pooled = features.reshape(*features.shape[:2], -1).mean(axis=2)
+    length = np.linalg.norm(pooled, axis=1, keepdims=True)
+    return [row.astype(np.float32).tobytes() for row in pooled / np.maximum(length, 1e-12)]
+
+
+@functools.lru_cache(maxsize=1)
+def _session(path: str, sha256: str) -> tuple[Any, str, tuple[int, int]]:
+    """Load the network once a process: session, name of its input, height and width."""
+    fetch = "put the ONNX file there, or set audit.network.kind to none"
+    content = files.checked(Path(path), sha256, keys="audit.network.", fetch=fetch)
+    options = onnxruntime.SessionOptions()
+    # Processes share the cores, and one thread means one result on any machine.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except _REFUSALS as error:
+        raise _unfit(path, error) from None
+    shapes = [one.shape for one in session.get_inputs()]
+    if len(shapes) != 1 or len(shapes[0]) != 4 or not all(isinstance(side, int) for side in shapes[0][2:]):
+        raise _unfit(path, f"its inputs are {shapes}")
+    return session, session.get_inputs()[0].name, (shapes[0][2], shapes[0][3])
+
+
+def _unfit(path: str, reason: object) -> UserError:
+    told = " ".join(str(reason).split())[:200]
+    return UserError(
+        f"audit.network.path: {path} is no network from (N, 3, H, W) to vectors ({told}); name another file"
+    )

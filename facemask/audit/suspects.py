@@ -1,0 +1,99 @@
+"""The ranked table of suspects: what looks wrong, how surely, and the fix that ``data/label_fixes.csv`` would take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+from typing import Final, Literal
+
+import pandas as pd
+
+from facemask.records import tables
+
+Attribute = Literal["mask", "gender", "age", "identity", "photo"]
+Reason = Literal[
+    "wrong label",
+    "swapped files",
+    "same face, hash",
+    "same face, network",
+    "small face",
+    "cut face",
+    "blurred face",
+    "dark face",
+    "blank photo",
+]
+
+TABLE: Final = tables.Schema(
+    "suspects.csv",
+    MappingProxyType(
+        {
+            "rank": int,
+            "photo": str,
+            "person": str,
+            "attribute": str,
+            "reason": str,
+            "score": float,
+            "given": str,
+            "seen": str,
+            "other": str,
+            "dataset": str,
+            "id": str,
+            "field": str,
+            "old": str,
+            "new": str,
+        }
+    ),
+    None,
+    "stage audit writes it: run `dvc repro audit`",
+)
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """One thing that looks wrong.
+
+    Attributes
+    ----------
+    photo
+        Key of the photo that shows it best.
+    person
+        Folder of the person, or of the extra data set's person.
+    attribute, reason
+        What it is about, and why.
+    score
+        0.5..1: how surely it is wrong; 0.5 is the threshold of its kind.
+    given
+        The label, or the limit that was passed.
+    seen
+        What the networks say instead, or what was measured.
+    other
+        Key of a second photo, of swapped files and of one face under two names; else empty.
+    dataset, id, field, old, new
+        The row of ``data/label_fixes.csv`` that would correct it; ``field`` is empty where no row can, and ``new``
+        where a person has to say the value.
+    """
+
+    photo: str
+    person: str
+    attribute: Attribute
+    reason: Reason
+    score: float
+    given: str
+    seen: str
+    other: str = ""
+    dataset: str = ""
+    id: str = ""
+    field: str = ""
+    old: str = ""
+    new: str = ""
+
+
+def ranked(found: Iterable[Suspect]) -> pd.DataFrame:
+    """Sort suspects by score, best first, and number them from 1; see :data:`TABLE`."""
+    order = sorted(found, key=lambda one: (-round(one.score, 6), one.attribute, one.photo, one.other))
+    columns = [name for name in TABLE.columns if name != "rank"]
+    frame = pd.DataFrame([asdict(one) for one in order], columns=columns)
+    texts = [name for name in columns if name != "score"]
+    frame = frame.astype(dict.fromkeys(texts, str) | {"score": "float64"})
+    return frame.assign(rank=range(1, len(frame) + 1)).astype({"rank": "int64"})
