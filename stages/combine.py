@@ -1,4 +1,4 @@
-"""Make one table of the folds' answers and those of past experiments: vote, weights or stacking, logit adjustment.
+"""Make one table of the folds' answers and those of past experiments: vote, weights or stacking, then calibration.
 
 Past experiments (``combine.members``) are read through DVC; the commit behind each name is kept in ``combiner.json``,
 and infer asks for that one. DVC runs this stage again when the list changes, not when a branch moves on: name an
@@ -22,7 +22,7 @@ from facemask.records import tables
 from facemask.runtime import files
 from facemask.runtime.launch import launch
 from facemask.scoring import metrics, predictions
-from facemask.settings import params
+from facemask.settings import params, recipes
 
 
 def run(
@@ -35,35 +35,39 @@ def run(
 ) -> None:
     """Read ``models``/fold<k>, the labelled photos' ``manifest`` and the members; write ``out``.
 
-    ``out`` then holds oof.csv (each row combined by what was fitted on the other folds), holdout.csv, combiner.json
-    and about.json.
+    ``out`` then holds oof.csv (each row combined by what was fitted on the other folds), holdout.csv, the same two in
+    uncalibrated/ where calibration changed them, combiner.json and about.json.
     """
     rows = tables.read(manifest / tables.MANIFEST.name, tables.MANIFEST)
-    oof = predictions.out_of_fold(models, folds.folds, rows)
-    held = predictions.hold_out(models, folds.folds, rows)
+    splits = {"oof": predictions.out_of_fold(models, folds.folds, rows)}
+    if (held := predictions.hold_out(models, folds.folds, rows)) is not None:
+        splits["holdout"] = held
     known = facts.read(models, folds.folds)
     members = experiments.resolve(cfg.members)
     past = [experiments.load(member) for member in members]
     used = known.eval_photos_used or any(one.eval_photos_used for one in past)
-    seen = _stacked(oof, past, rows)
-    labelled = (seen, oof.official, predictions.folds_of(oof, rows), oof.person, known.prior)
-    rule, tau = ensembles.fit(cfg, *labelled)
-    combiner = Combiner(members, rule, tau, tuple(known.prior.tolist()), used)
-    alone = {"oof": (oof, seen)}
-    whole = {"oof": replace(oof, probabilities=ensembles.cross_fitted(cfg, *labelled))}
-    if held is not None:
-        unseen = _stacked(held, past, rows)
-        alone["holdout"] = (held, unseen)
-        whole["holdout"] = replace(held, probabilities=combiner.apply(unseen))
-    about: dict[str, Any] = {"eval_photos_used": used, "tau": tau, "members": {}}
+    seen = {name: _stacked(split, past, rows) for name, split in splits.items()}
+    oof = splits["oof"]
+    labelled = (seen["oof"], oof.official, predictions.folds_of(oof, rows), oof.person, known.prior)
+    combiner = Combiner(members, ensembles.fit(cfg, *labelled), used)
+    about: dict[str, Any] = {"eval_photos_used": used, "tau": combiner.fitted.tau}
+    about |= {"calibration": combiner.to_json()["fitted"]["calibration"], "members": {}}
     for number, (name, share) in enumerate(zip(("this", *cfg.members), combiner.shares(), strict=True)):
-        scores = {part: _scores(split, tabs[number]) for part, (split, tabs) in alone.items()}
+        scores = {part: _scores(split, seen[part][number]) for part, split in splits.items()}
         about["members"][name] = {"weight": share} | scores
-    for part, split in whole.items():
-        about[part] = _scores(split, split.probabilities)
+    # Calibration comes last: without it, all before it is the same.
+    raw = cfg.model_copy(update={"calibrate": recipes.Nothing(kind="none")})
+    ways = {"": (cfg, combiner.fitted)}
+    if combiner.fitted.calibration is not None:
+        ways["uncalibrated"] = (raw, replace(combiner.fitted, calibration=None))
     with files.replacing(out) as folder:
-        for name in ("oof", "holdout"):
-            predictions.write(folder / f"{name}.csv", whole.get(name), rows)
+        for where, (way, fitted) in ways.items():
+            joined = {"oof": ensembles.cross_fitted(way, *labelled)}
+            joined |= {name: fitted(tabs) for name, tabs in seen.items() if name != "oof"}
+            whole = {name: replace(splits[name], probabilities=table) for name, table in joined.items()}
+            for name in ("oof", "holdout"):
+                predictions.write(folder / where / f"{name}.csv", whole.get(name), rows)
+            about |= {} if where else {name: _scores(split, joined[name]) for name, split in splits.items()}
         files.write_json(folder / "combiner.json", combiner.to_json())
         files.write_json(folder / "about.json", about)
 

@@ -24,8 +24,9 @@ def run(
     """
     rows = tables.read(manifest / tables.MANIFEST.name, tables.MANIFEST)
     splits = predictions.combined(combined, rows)
+    raw = results.uncalibrated(combined, rows)
     used = predictions.eval_photos_used(combined)
-    found = {name: results.assess(split, cfg, seed=seed) for name, split in splits.items()}
+    found = {name: results.assess(split, raw.get(name), cfg, seed=seed) for name, split in splits.items()}
     details = {name: results.summary(result) for name, result in found.items()}
     charts.write(found, plots)
     with files.replacing(out) as folder:

@@ -128,6 +128,7 @@ AFFECTS: dict[str, set[str]] = {
     "combine.members": ANSWERS,
     "combine.how": ANSWERS,
     "combine.adjust": ANSWERS,
+    "combine.calibrate": ANSWERS,
     "evaluate.bootstrap": {"evaluate"},
     "evaluate.confidence": {"evaluate"},
     "evaluate.calibration_bins": {"evaluate"},

@@ -8,6 +8,8 @@ ensembles
     votes, weights and stacking, fitted on out-of-fold answers, and what they are worth there
 adjustment
     logit adjustment after training, and its best tau
+temperature
+    temperature scaling
 combiner
     what was fitted, as a file
 """

@@ -1,4 +1,4 @@
-"""How several (N, 18) tables become one: votes, weights or stacking, then logit adjustment; as a JSON file."""
+"""How several (N, 18) tables become one: a vote, weights or stacking, then logit adjustment, then temperature."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, assert_never
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from facemask.ensemble import adjustment
+from facemask.ensemble import adjustment, temperature
 from facemask.records import classes
 from facemask.runtime.arrays import Floats
 from facemask.runtime.errors import UserError
@@ -85,6 +85,31 @@ class Member:
 
 
 @dataclass(frozen=True)
+class Fitted:
+    """What was fitted, in the order in which it is applied.
+
+    Attributes
+    ----------
+    rule
+        How M tables become one.
+    tau, prior
+        Of the logit adjustment, see :func:`facemask.ensemble.adjustment.adjusted`.
+    calibration
+        Temperatures; None for none.
+    """
+
+    rule: Rule
+    tau: float
+    prior: tuple[float, ...]
+    calibration: temperature.Calibration | None
+
+    def __call__(self, tables: Floats) -> Floats:
+        """Combine (M, N, 18) to (N, 18), rows summing to 1."""
+        table = adjustment.adjusted(self.rule(tables), np.asarray(self.prior), self.tau)
+        return table if self.calibration is None else self.calibration(table)
+
+
+@dataclass(frozen=True)
 class Combiner:
     """All that is needed to combine new tables: this experiment's first, then one a member.
 
@@ -92,18 +117,14 @@ class Combiner:
     ----------
     members
         M - 1 past experiments, in the tables' order.
-    rule
-        How M tables become one.
-    tau, prior
-        Of the logit adjustment that follows, see :func:`facemask.ensemble.adjustment.adjusted`.
+    fitted
+        What makes one of the tables.
     eval_photos_used
         Whether this experiment or a member learnt from the eval photos.
     """
 
     members: tuple[Member, ...]
-    rule: Rule
-    tau: float
-    prior: tuple[float, ...]
+    fitted: Fitted
     eval_photos_used: bool
 
     def apply(self, tables: Floats) -> Floats:
@@ -116,7 +137,7 @@ class Combiner:
         """
         if tables.ndim != 3 or tables.shape[::2] != (len(self.members) + 1, classes.COUNT):
             raise ValueError(f"{tables.shape} tables for {len(self.members)} members and this experiment")
-        return adjustment.adjusted(self.rule(tables), np.asarray(self.prior), self.tau)
+        return self.fitted(tables)
 
     def to_json(self) -> dict[str, Any]:
         """Plain content for a JSON file; :func:`read` is the inverse."""
@@ -125,15 +146,15 @@ class Combiner:
     def shares(self) -> list[float | None]:
         """Weight of each of the M tables; None where a table has no single weight (stacking)."""
         count = len(self.members) + 1
-        match self.rule:
+        match self.fitted.rule:
             case Mean():
-                return list(self.rule.weights)
+                return list(self.fitted.rule.weights)
             case Votes():
                 return [round(1 / count, DIGITS)] * count
             case Stacker():
                 return [None] * count
             case _:
-                assert_never(self.rule)
+                assert_never(self.fitted.rule)
 
 
 def read(path: Path, origin: str | None = None) -> Combiner:

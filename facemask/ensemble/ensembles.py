@@ -17,7 +17,7 @@ from typing import assert_never
 import numpy as np
 import numpy.typing as npt
 
-from facemask.ensemble import adjustment, combiner
+from facemask.ensemble import adjustment, combiner, temperature
 from facemask.runtime.arrays import Floats, Ints
 from facemask.runtime.errors import UserError
 from facemask.settings import params, recipes
@@ -27,8 +27,8 @@ GROUPS = 5
 
 def fit(
     cfg: params.Combine, tables: Floats, official: Ints, fold: Ints, person: Ints, prior: Floats
-) -> tuple[combiner.Rule, float]:
-    """Fit the rule and the tau of the logit adjustment.
+) -> combiner.Fitted:
+    """Fit the rule, the tau of the logit adjustment and the temperature.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def fit(
     official
         (N,) true classes.
     fold, person
-        (N,) whose photos belong together: tau is tuned on cross-fitted rows.
+        (N,) whose photos belong together: tau and temperature are tuned on cross-fitted rows.
     prior
         (18,) class frequencies of the training labels.
 
@@ -47,21 +47,15 @@ def fit(
         If there are too few people or classes to fit.
     """
     rule = _rule(cfg, tables, official)
-    match cfg.adjust:
-        case recipes.Nothing():
-            return rule, 0.0
-        case params.AdjustFixed():
-            return rule, cfg.adjust.tau
-        case params.AdjustTuned():
-            # What a rule says of rows that it was fitted on flatters it, and would misplace tau.
-            honest = (
-                _crossed(tables, fold, person, lambda rest: _rule(cfg, tables[:, rest], official[rest]))
-                if _is_fitted(cfg)
-                else rule(tables)
-            )
-            return rule, adjustment.best_tau(honest, official, prior, cfg.adjust.taus)
-        case _:
-            assert_never(cfg.adjust)
+    # What a rule says of rows that it was fitted on flatters it, and would misplace what is fitted after it.
+    honest = (
+        _crossed(tables, fold, person, lambda rest: _rule(cfg, tables[:, rest], official[rest]))
+        if _is_fitted(cfg) and _follows(cfg)
+        else rule(tables)
+    )
+    tau = _tau(cfg, honest, official, prior)
+    calibration = temperature.fit(cfg.calibrate, adjustment.adjusted(honest, prior, tau), official, person)
+    return combiner.Fitted(rule, tau, tuple(prior.tolist()), calibration)
 
 
 def cross_fitted(
@@ -72,15 +66,14 @@ def cross_fitted(
     With a single fold, its people are dealt into five groups that take the folds' place. Parameters and errors are
     those of :func:`fit`.
     """
-    if not _is_fitted(cfg) and not isinstance(cfg.adjust, params.AdjustTuned):
-        rule, tau = fit(cfg, tables, official, fold, person, prior)
-        return adjustment.adjusted(rule(tables), prior, tau)
-
-    def of_the_rest(rest: npt.NDArray[np.bool_]) -> Callable[[Floats], Floats]:
-        rule, tau = fit(cfg, tables[:, rest], official[rest], fold[rest], person[rest], prior)
-        return lambda part: adjustment.adjusted(rule(part), prior, tau)
-
-    return _crossed(tables, fold, person, of_the_rest)
+    if not _is_fitted(cfg) and not _follows(cfg):
+        return fit(cfg, tables, official, fold, person, prior)(tables)
+    return _crossed(
+        tables,
+        fold,
+        person,
+        lambda rest: fit(cfg, tables[:, rest], official[rest], fold[rest], person[rest], prior),
+    )
 
 
 def _crossed(
@@ -104,7 +97,8 @@ def _groups(fold: Ints, person: Ints) -> Iterator[npt.NDArray[np.bool_]]:
     people = len(np.unique(person))
     if people < 2:
         raise UserError(
-            "combine: out-of-fold photos of one person alone: nothing can be fitted; set how to soft and adjust to none"
+            "combine: out-of-fold photos of one person alone: nothing can be fitted; set how to soft, adjust and "
+            "calibrate to none"
         )
     # Here and below: scikit-learn and scipy take a second to import, and the plain mean fits nothing.
     from sklearn.model_selection import GroupKFold
@@ -118,6 +112,23 @@ def _groups(fold: Ints, person: Ints) -> Iterator[npt.NDArray[np.bool_]]:
 def _is_fitted(cfg: params.Combine) -> bool:
     """Whether the rule looks at the true classes, so that its score needs cross-fitting."""
     return isinstance(cfg.how, params.WeightedVote | params.Stacking)
+
+
+def _follows(cfg: params.Combine) -> bool:
+    """Whether what follows the rule looks at the true classes."""
+    return isinstance(cfg.adjust, params.AdjustTuned) or not isinstance(cfg.calibrate, recipes.Nothing)
+
+
+def _tau(cfg: params.Combine, table: Floats, official: Ints, prior: Floats) -> float:
+    match cfg.adjust:
+        case recipes.Nothing():
+            return 0.0
+        case params.AdjustFixed():
+            return cfg.adjust.tau
+        case params.AdjustTuned():
+            return adjustment.best_tau(table, official, prior, cfg.adjust.taus)
+        case _:
+            assert_never(cfg.adjust)
 
 
 def _rule(cfg: params.Combine, tables: Floats, official: Ints) -> combiner.Rule:

@@ -16,7 +16,10 @@ from facemask.runtime import files
 
 
 def write(found: Mapping[str, Result], folder: Path) -> None:
-    """Write ``f1.csv`` and ``reliability.csv``, each with a column ``split``; an older folder is replaced."""
+    """Write ``f1.csv`` and ``reliability.csv``, each with a column ``split``; an older folder is replaced.
+
+    Reliability before calibration stands there as a split of its own.
+    """
     scores: list[dict[str, Any]] = []
     bins: list[dict[str, Any]] = []
     for split, result in found.items():
@@ -28,10 +31,13 @@ def write(found: Mapping[str, Result], folder: Path) -> None:
                 # The number in front sorts the chart in class order.
                 one = {"class": f"{number:02d} {name}", "f1": value, "low": low, "high": high}
                 scores.append(one | {"split": TITLES[split]})
-        curve = result.reliability
-        for place in np.flatnonzero(curve.photos):
-            one = {"confidence": curve.confidence[place], "accuracy": curve.accuracy[place]}
-            bins.append(one | {"photos": curve.photos[place], "split": TITLES[split]})
+        curves = {TITLES[split]: result.reliability}
+        if result.uncalibrated:
+            curves[f"{TITLES[split]}, uncalibrated"] = result.uncalibrated.reliability
+        for title, curve in curves.items():
+            for place in np.flatnonzero(curve.photos):
+                one = {"confidence": curve.confidence[place], "accuracy": curve.accuracy[place]}
+                bins.append(one | {"photos": curve.photos[place], "split": title})
     with files.replacing(folder) as temporary:
         temporary.mkdir(parents=True)
         for name, rows in (("f1", scores), ("reliability", bins)):

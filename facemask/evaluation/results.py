@@ -4,18 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from facemask.evaluation import calibration, intervals
 from facemask.evaluation.calibration import Reliability
 from facemask.records import classes
 from facemask.runtime.arrays import Floats
-from facemask.scoring import metrics
+from facemask.scoring import metrics, predictions
 from facemask.scoring.predictions import Predictions
 from facemask.settings import params
+
+
+@dataclass(frozen=True)
+class Uncalibrated:
+    """What a split's probabilities were worth before the combine stage calibrated them.
+
+    Attributes
+    ----------
+    log_loss
+        Mean negative log-probability of the true class, nats.
+    reliability
+        How confidence and accuracy agreed.
+    """
+
+    log_loss: float
+    reliability: Reliability
 
 
 @dataclass(frozen=True)
@@ -38,6 +56,8 @@ class Result:
         Mean negative log-probability of the true class, nats.
     reliability
         How confidence and accuracy agree.
+    uncalibrated
+        The last two before calibration; None where none was done.
     """
 
     photos: int
@@ -48,10 +68,23 @@ class Result:
     limits: Mapping[str, Floats] | None
     log_loss: float
     reliability: Reliability
+    uncalibrated: Uncalibrated | None
 
 
-def assess(split: Predictions, cfg: params.Evaluate, *, seed: int) -> Result:
-    """Score one split; the bootstrap over people is drawn from ``seed``."""
+def uncalibrated(combined: Path, manifest: pd.DataFrame) -> Mapping[str, Predictions]:
+    """Read the splits as they were before calibration; none where the combine stage calibrated nothing.
+
+    Raises
+    ------
+    UserError
+        As :func:`facemask.scoring.predictions.combined`.
+    """
+    folder = combined / "uncalibrated"
+    return predictions.combined(folder, manifest) if folder.is_dir() else {}
+
+
+def assess(split: Predictions, raw: Predictions | None, cfg: params.Evaluate, *, seed: int) -> Result:
+    """Score one split, and what it was before calibration; the bootstrap over people is drawn from ``seed``."""
     persons = metrics.confusions(split.probabilities, split.official, split.person)
     whole = {name: table.sum(0) for name, table in persons.items()}
     return Result(
@@ -65,19 +98,28 @@ def assess(split: Predictions, cfg: params.Evaluate, *, seed: int) -> Result:
         ),
         log_loss=metrics.log_loss(split.probabilities, split.official),
         reliability=calibration.reliability(split.probabilities, split.official, cfg.calibration_bins),
+        uncalibrated=None
+        if raw is None
+        else Uncalibrated(
+            metrics.log_loss(raw.probabilities, raw.official),
+            calibration.reliability(raw.probabilities, raw.official, cfg.calibration_bins),
+        ),
     )
 
 
 def summary(result: Result) -> dict[str, Any]:
     """Turn a result into JSON: counts, scores with ``_low`` and ``_high``, ``f1`` by class name, people a class.
 
-    What is undefined (the F1 of a class that never occurs, a limit that was not computed) is None.
+    ``uncalibrated`` holds log_loss and ece before calibration, where there was one. What is undefined (the F1 of a
+    class that never occurs, a limit that was not computed) is None.
     """
     found: dict[str, Any] = {}
     for key in metrics.KEYS:
         low, high = (None, None) if result.limits is None else result.limits[key]
         found |= {key: result.scores[key], f"{key}_low": low, f"{key}_high": high}
     found |= {"log_loss": result.log_loss, "ece": result.reliability.error}
+    if raw := result.uncalibrated:
+        found["uncalibrated"] = {"log_loss": raw.log_loss, "ece": raw.reliability.error}
     found["f1"] = dict(zip(classes.NAMES, result.scores["f1"], strict=True))
     seen = dict(zip(classes.NAMES, result.people_of_class, strict=True))
     return {"photos": result.photos, "people": result.people, "people_of_class": seen} | metrics.rounded(

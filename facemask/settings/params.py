@@ -371,6 +371,21 @@ class AdjustTuned(Config):
     )
 
 
+class Temperature(Config):
+    """Sharpen or soften the 18 probabilities by one temperature, fitted on out-of-fold ones; answers stay."""
+
+    kind: Literal["temperature"]
+
+
+class TemperaturePerTask(Config):
+    """One temperature each for mask, gender and age: those answers stay, the most probable of 18 classes may not."""
+
+    kind: Literal["per_task"]
+
+
+Calibrate = Nothing | Temperature | TemperaturePerTask
+
+
 class Combine(Config):
     """How the folds' answers, and those of past experiments, become one."""
 
@@ -382,6 +397,10 @@ class Combine(Config):
     )
     adjust: Annotated[Nothing | AdjustFixed | AdjustTuned, Field(discriminator="kind")] = Field(
         description="logit adjustment after training: none, fixed or tuned"
+    )
+    calibrate: Annotated[Calibrate, Field(discriminator="kind")] = Field(
+        description="probabilities that mean what they say, afterwards: none, temperature or per_task; scored by "
+        "cross-fitting over the folds"
     )
 
 

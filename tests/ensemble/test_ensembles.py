@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from facemask.ensemble import adjustment, combiner, ensembles
+from facemask.ensemble.temperature import PerTask, Single
 from facemask.runtime import files
 from facemask.runtime.errors import UserError
 from facemask.scoring import metrics
@@ -31,7 +32,7 @@ MEMBER = combiner.Member("past", "0" * 40)
 
 
 def config(how, adjust=NONE) -> params.Combine:
-    return params.Combine(members=(), how=how, adjust=adjust)
+    return params.Combine(members=(), how=how, adjust=adjust, calibrate=NONE)
 
 
 def table(truth: np.ndarray, skill: float, seed: int) -> np.ndarray:
@@ -90,14 +91,14 @@ def test_no_vote_is_outweighed_and_ties_go_to_the_larger_mean(count):
 
 
 def test_weights_favour_the_better_member(people):
-    rule, _ = people.fit(config(WEIGHTED))
+    rule = people.fit(config(WEIGHTED)).rule
     worse, better = rule.weights
     assert better > 0.7 > 0.3 > worse >= 0
     assert worse + better == pytest.approx(1, abs=1e-8)
 
 
 def test_weights_are_the_best_on_the_simplex(people):
-    rule, _ = people.fit(config(WEIGHTED))
+    rule = people.fit(config(WEIGHTED)).rule
     right = people.tables[:, np.arange(len(people.truth)), people.truth]
 
     def loss(weight):
@@ -109,7 +110,7 @@ def test_weights_are_the_best_on_the_simplex(people):
 
 def test_a_single_member_has_all_the_weight(people):
     people.tables = people.tables[:1]
-    rule, _ = people.fit(config(WEIGHTED))
+    rule = people.fit(config(WEIGHTED)).rule
     assert rule.weights == (1.0,)
 
 
@@ -130,7 +131,7 @@ def test_a_class_that_the_stacker_never_saw_keeps_the_members_mean(people):
         people.fold[seen],
         people.person[seen],
         PRIOR,
-    )[0]
+    ).rule
     found = rule(people.tables)
     np.testing.assert_allclose(found[:, [3, 11]], people.tables.mean(0)[:, [3, 11]], atol=1e-9)
     np.testing.assert_allclose(found.sum(1), 1, atol=1e-12)
@@ -139,13 +140,13 @@ def test_a_class_that_the_stacker_never_saw_keeps_the_members_mean(people):
 def test_stacking_with_two_classes_is_a_logistic_regression(people):
     people.truth = people.truth % 2 * 5
     people.tables = np.stack([table(people.truth, 4.0, 0), table(people.truth, 0.0, 1)])
-    rule, _ = people.fit(config(STACKING))
+    rule = people.fit(config(STACKING)).rule
     assert rule.known == (0, 5)
     assert (rule(people.tables).argmax(1) == people.truth).mean() > 0.95
 
 
 def test_a_stacker_is_the_regression_that_was_fitted(people):
-    rule, _ = people.fit(config(STACKING))
+    rule = people.fit(config(STACKING)).rule
     logs = np.concatenate(list(np.log(people.tables)), axis=1)
     model = make_pipeline(StandardScaler(), LogisticRegression(C=STACKING.c, max_iter=5000))
     expected = model.fit(logs, people.truth).predict_proba(logs)
@@ -182,7 +183,7 @@ def test_no_combined_row_depends_on_the_labels_of_its_fold(how, adjust, folds):
 
 def test_a_stacker_learns_nothing_from_noise_when_scored_honestly():
     people = People(skills=(0.0, 0.0))
-    rule, _ = people.fit(config(STACKING))
+    rule = people.fit(config(STACKING)).rule
     flattered = metrics.score(rule(people.tables), people.truth)["accuracy"]
     honest = metrics.score(people.crossed(config(STACKING)), people.truth)["accuracy"]
     assert flattered > 0.3
@@ -191,7 +192,8 @@ def test_a_stacker_learns_nothing_from_noise_when_scored_honestly():
 
 def test_tau_is_tuned_on_rows_that_the_stacker_was_not_fitted_on():
     people = People(skills=(1.0, 1.0))
-    rule, tau = people.fit(config(STACKING, FINE), SKEWED)
+    fitted = people.fit(config(STACKING, FINE), SKEWED)
+    rule, tau = fitted.rule, fitted.tau
     honest, flattered = people.crossed(config(STACKING)), rule(people.tables)
     found = [adjustment.best_tau(rows, people.truth, SKEWED, FINE.taus) for rows in (honest, flattered)]
     assert tau == found[0] != found[1]
@@ -214,7 +216,7 @@ def test_tuned_tau_raises_the_recall_of_rare_classes():
     people.tables = (odds / odds.sum(1, keepdims=True))[None]
     plain, tuned = people.crossed(config(SOFT)), people.crossed(config(SOFT, TUNED), prior)
     rare = people.truth == 1
-    assert people.fit(config(SOFT, TUNED), prior)[1] > 0
+    assert people.fit(config(SOFT, TUNED), prior).tau > 0
     assert (tuned[rare].argmax(1) == 1).mean() > (plain[rare].argmax(1) == 1).mean() + 0.2
     score = [metrics.score(found, people.truth)["macro_f1"] for found in (plain, tuned)]
     assert score[1] > score[0] + 0.03
@@ -225,13 +227,15 @@ def test_fixed_tau_is_applied_as_given(people):
     expected = people.tables.mean(0) / SKEWED**0.7
     expected /= expected.sum(1, keepdims=True)
     np.testing.assert_allclose(people.crossed(config(SOFT, fixed), SKEWED), expected, atol=1e-12)
-    assert people.fit(config(SOFT, fixed), SKEWED)[1] == 0.7
+    assert people.fit(config(SOFT, fixed), SKEWED).tau == 0.7
 
 
 @pytest.mark.parametrize("how", [SOFT, HARD, WEIGHTED, STACKING])
-def test_a_combiner_survives_its_file(people, how, tmp_path):
-    rule, _ = people.fit(config(how))
-    before = combiner.Combiner((MEMBER,), rule, 0.5, tuple(PRIOR.tolist()), True)
+@pytest.mark.parametrize("calibration", [None, Single(0.5), PerTask(0.5, 2.0, 1.0)])
+def test_a_combiner_survives_its_file(people, how, calibration, tmp_path):
+    rule = people.fit(config(how)).rule
+    fitted = combiner.Fitted(rule, 0.5, tuple(PRIOR.tolist()), calibration)
+    before = combiner.Combiner((MEMBER,), fitted, True)
     files.write_json(tmp_path / "combiner.json", before.to_json())
     after = combiner.read(tmp_path / "combiner.json")
     assert after == before
@@ -244,7 +248,9 @@ def test_fitting_twice_gives_the_same_numbers(people):
 
 
 def test_a_combiner_wants_a_table_a_member(people):
-    whole = combiner.Combiner((MEMBER,), combiner.Mean((0.5, 0.5)), 0.0, tuple(PRIOR.tolist()), False)
+    whole = combiner.Combiner(
+        (MEMBER,), combiner.Fitted(combiner.Mean((0.5, 0.5)), 0.0, tuple(PRIOR.tolist()), None), False
+    )
     whole.apply(people.tables)
     with pytest.raises(ValueError, match="tables for 1 members"):
         whole.apply(people.tables[:1])
@@ -252,7 +258,7 @@ def test_a_combiner_wants_a_table_a_member(people):
 
 def test_no_photos_are_combined_to_none():
     for rule in (combiner.Mean((1.0,)), combiner.Votes(1)):
-        whole = combiner.Combiner((), rule, 1.0, tuple(PRIOR.tolist()), False)
+        whole = combiner.Combiner((), combiner.Fitted(rule, 1.0, tuple(PRIOR.tolist()), Single(0.5)), False)
         assert whole.apply(np.zeros((1, 0, 18))).shape == (0, 18)
 
 

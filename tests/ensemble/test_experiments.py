@@ -12,7 +12,7 @@ import pytest
 from dvc.repo import Repo
 
 from facemask.ensemble import combiner, experiments
-from facemask.ensemble.combiner import Combiner, Mean
+from facemask.ensemble.combiner import Combiner, Fitted, Mean
 from facemask.records import classes
 from facemask.runtime import files
 from facemask.runtime.errors import UserError
@@ -58,7 +58,7 @@ def write(rows: pd.DataFrame, seed: int, *, used: bool = False, images: pd.Serie
     for name, part in (("oof", "train"), ("holdout", "holdout")):
         chosen = rows[rows["split"] == part]
         predictions.write(Path(f"data/combine/{name}.csv"), split(chosen, seed), rows)
-    whole = Combiner((), Mean((1.0,)), 0.0, (1 / 18,) * 18, used)
+    whole = Combiner((), Fitted(Mean((1.0,)), 0.0, (1 / 18,) * 18, None), used)
     files.write_json(Path("data/combine/combiner.json"), whole.to_json())
     eval_table = np.random.default_rng(seed + 100).dirichlet(np.ones(18), len(images))
     submission.write(Path("data/infer"), images, eval_table)

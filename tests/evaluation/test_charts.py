@@ -20,7 +20,7 @@ def result(true, called, cfg=CFG, people=3):
         official=np.array(true),
         probabilities=0.5 * np.eye(classes.COUNT)[called] + 0.5 / classes.COUNT,
     )
-    return results.assess(split, cfg, seed=0)
+    return results.assess(split, None, cfg, seed=0)
 
 
 def test_charts_hold_each_class_that_occurs_in_class_order(tmp_path):

@@ -20,7 +20,7 @@ def result(true=TRUE, called=CALLED):
         official=true,
         probabilities=0.5 * np.eye(classes.COUNT)[called] + 0.5 / classes.COUNT,
     )
-    return results.assess(split, CFG, seed=0)
+    return results.assess(split, None, CFG, seed=0)
 
 
 def cells(axes, size):

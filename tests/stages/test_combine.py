@@ -25,6 +25,7 @@ SOFT = params.SoftVote(kind="soft")
 WEIGHTED = params.WeightedVote(kind="weighted")
 STACKING = params.Stacking(kind="stacking", c=1.0)
 NONE = recipes.Nothing(kind="none")
+ONE = params.Temperature(kind="temperature")
 TUNED = params.AdjustTuned(kind="tuned", taus=(0.0, 0.5, 1.0))
 DAG = 'stages:\n  combine:\n    cmd: "true"\n    outs:\n    - data/combine\n'
 
@@ -66,7 +67,7 @@ class Experiment:
                 self.tables[fold, name] = pd.concat([part[["photo", "person", "class"]], shown], axis=1)
         self.recipe = {"unlabelled": {"kind": unlabelled}, "pool": pool}
 
-    def run(self, how=SOFT, adjust=NONE, members=()) -> dict:
+    def run(self, how=SOFT, adjust=NONE, members=(), calibrate=NONE) -> dict:
         shutil.rmtree("models", ignore_errors=True)
         tables.write(Path("manifest/manifest.csv"), self.rows, tables.MANIFEST)
         for (fold, name), frame in self.tables.items():
@@ -75,7 +76,7 @@ class Experiment:
             said = {"prior": [1 / 18] * 18, "recipe": self.recipe}
             files.write_sealed(folder / "model.json", said)
         combine.run(
-            params.Combine(members=members, how=how, adjust=adjust),
+            params.Combine(members=members, how=how, adjust=adjust, calibrate=calibrate),
             params.Folds(folds=self.folds),
             models=Path("models"),
             manifest=Path("manifest"),
@@ -151,6 +152,23 @@ def test_the_same_bytes_again(here):
     assert before == {path.name: path.read_bytes() for path in Path("data/combine").iterdir()}
 
 
+def test_calibration_keeps_answers_and_leaves_what_was_there_before(here):
+    made = Experiment(skill=2.0, seed=0)
+    made.run()
+    plain = {name: read(name) for name in ("oof", "holdout")}
+    assert not Path("data/combine/uncalibrated").exists()
+    report = made.run(calibrate=ONE)
+    for name, before in plain.items():
+        pd.testing.assert_frame_equal(read(f"uncalibrated/{name}"), before)
+        after = read(name)
+        assert np.abs(after[COLUMNS] - before[COLUMNS]).max(axis=None) > 0.01
+        assert np.array_equal(after[COLUMNS].to_numpy().argmax(1), before[COLUMNS].to_numpy().argmax(1))
+    fitted = combiner.read(Path("data/combine/combiner.json")).fitted.calibration
+    assert report["calibration"] == {"temperature": fitted.temperature}
+    mean = made.all("holdout").groupby("photo")[COLUMNS].mean()
+    np.testing.assert_allclose(read("holdout")[COLUMNS], fitted(mean.to_numpy()), atol=2e-6)
+
+
 def test_nobody_held_out_gives_an_empty_table(here):
     made = Experiment(skill=2.0, seed=0)
     made.rows = made.rows[made.rows["split"] == "train"]
@@ -160,16 +178,16 @@ def test_nobody_held_out_gives_an_empty_table(here):
     assert len(read("holdout")) == 0
 
 
-@pytest.mark.parametrize("how", [WEIGHTED, STACKING])
-def test_what_is_fitted_is_scored_on_other_folds_than_it_was_fitted_on(here, how):
+@pytest.mark.parametrize(("how", "calibrate"), [(WEIGHTED, NONE), (STACKING, NONE), (SOFT, ONE)])
+def test_what_is_fitted_is_scored_on_other_folds_than_it_was_fitted_on(here, how, calibrate):
     """The labels of fold 1 may change the rows of all folds but their own."""
     made = Experiment(skill=1.0, seed=0)
-    made.run(how, TUNED)
+    made.run(how, TUNED, calibrate=calibrate)
     before = read("oof")
     ours = made.rows["fold"] == 1
     for frame, chosen in ((made.rows, ours), (made.tables[1, "oof"], slice(None))):
         frame.loc[chosen, "class"] = 17 - frame.loc[chosen, "class"]
-    made.run(how, TUNED)
+    made.run(how, TUNED, calibrate=calibrate)
     own = before["photo"].isin(made.rows["photo"][ours])
     assert np.array_equal(before[own][COLUMNS], read("oof")[own][COLUMNS])
 
@@ -249,7 +267,7 @@ def test_a_fold_without_model_json_is_told(here):
     Path("models/fold2/model.json").unlink()
     with pytest.raises(UserError, match=r"fold2: no model\.json; run `dvc repro train`"):
         combine.run(
-            params.Combine(members=(), how=SOFT, adjust=NONE),
+            params.Combine(members=(), how=SOFT, adjust=NONE, calibrate=NONE),
             params.Folds(folds=made.folds),
             models=Path("models"),
             manifest=Path("manifest"),

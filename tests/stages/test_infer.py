@@ -14,7 +14,8 @@ from dvc.api import DVCFileSystem
 from dvc.repo import Repo
 
 from facemask.ensemble import combiner, experiments
-from facemask.ensemble.combiner import Combiner, Mean
+from facemask.ensemble.combiner import Combiner, Fitted, Mean
+from facemask.ensemble.temperature import Single
 from facemask.records import classes, tables
 from facemask.runtime import files
 from facemask.runtime.errors import UserError
@@ -94,10 +95,18 @@ def read(path: str) -> dict:
     return json.loads(Path(path).read_text(), parse_constant=pytest.fail)
 
 
-def run(names: tuple[str, ...] = (), weights: tuple[float, ...] = (1.0,), **changes: object) -> np.ndarray:
-    found = experiments.resolve(names)
-    whole = Combiner(found, Mean(weights), 0.0, tuple(PRIOR.tolist()), False)
-    files.write_json(Path("combine/combiner.json"), whole.to_json() | changes)
+def run(
+    names: tuple[str, ...] = (),
+    weights: tuple[float, ...] = (1.0,),
+    *,
+    members: tuple[combiner.Member, ...] = (),
+    used: bool = False,
+    **changes: object,
+) -> np.ndarray:
+    found = members or experiments.resolve(names)
+    plain = {"rule": Mean(weights), "tau": 0.0, "prior": tuple(PRIOR.tolist()), "calibration": None}
+    whole = Combiner(found, Fitted(**plain | changes), used)
+    files.write_json(Path("combine/combiner.json"), whole.to_json())
     infer.run(
         CFG,
         params.Folds(folds=(0,)),
@@ -131,8 +140,19 @@ def test_logit_adjustment_reaches_the_answers(repository):
     np.testing.assert_allclose(run(tau=1.0), expected, atol=2e-6)
 
 
+def test_calibration_reaches_the_probabilities_and_not_the_answers(repository):
+    plain = run()
+    before = read("data/infer/about.json")["answers"]
+    sharper = run(calibration=Single(0.5))
+    readable = np.arange(len(IMAGES)) != 2
+    expected = OURS**2 / (OURS**2).sum(1, keepdims=True)
+    np.testing.assert_allclose(sharper[readable], expected[readable], atol=2e-6)
+    assert np.abs(sharper - plain)[readable].max() > 0.05
+    assert read("data/infer/about.json")["answers"] == before
+
+
 def test_about_says_where_the_answers_come_from(repository):
-    run(("past",), (0.5, 0.5), eval_photos_used=True)
+    run(("past",), (0.5, 0.5), used=True)
     about = read("data/infer/about.json")
     assert about["members"] == [{"name": "past", "commit": experiments.resolve(("past",))[0].commit}]
     assert about["views"] == [{"kind": "identity"}, {"kind": "hflip"}]
@@ -213,8 +233,8 @@ def test_the_same_bytes_again(repository):
 
 
 def test_a_lost_member_is_told_and_nothing_is_written(repository):
-    lost = Combiner((combiner.Member("past", "0" * 40),), Mean((0.5, 0.5)), 0.0, tuple(PRIOR.tolist()), False)
+    lost = combiner.Member("past", "0" * 40)
     with pytest.raises(UserError, match=r"combine\.members: past \(0000000\): .*cannot be read"):
-        run(**lost.to_json())
+        run(weights=(0.5, 0.5), members=(lost,))
     assert not Path("data").exists()
     assert not Path("metrics").exists()
