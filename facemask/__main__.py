@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Final
 
 from facemask.runtime.errors import UserError
 
@@ -125,11 +126,19 @@ def cache(_: argparse.Namespace) -> None:
         print(f"nothing is kept yet in {memo.home()}")
 
 
+def compare(arguments: argparse.Namespace) -> None:
+    """Compare two revisions, experiments or the workspace: whether they differ by more than chance."""
+    from facemask.commands import compare
+
+    form: Final = "markdown" if arguments.markdown else "json" if arguments.json else "text"
+    print(compare.run(arguments.first, arguments.second, arguments.seeds, form=form, page=arguments.html))
+
+
 def main() -> None:
     """Run one command; a user's mistake ends in one line and exit code 1."""
     parser = argparse.ArgumentParser(prog="python -m facemask", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for run in (preset, set_, apply, check, scores, params, lr, weights, page, cache):
+    for run in (preset, set_, apply, check, scores, compare, params, lr, weights, page, cache):
         command = commands.add_parser(run.__name__.rstrip("_"), help=run.__doc__, description=run.__doc__)
         command.set_defaults(run=run)
         if run is preset:
@@ -137,6 +146,20 @@ def main() -> None:
             command.add_argument("--list", action="store_true", help="name and describe all presets")
         if run is apply:
             command.add_argument("name", help="an experiment, as `dvc exp show` lists them")
+        if run is compare:
+            command.add_argument("first", metavar="A", help="a revision or experiment, compared with")
+            command.add_argument(
+                "second", metavar="B", nargs="?", help="another one; the workspace if left out"
+            )
+            command.add_argument(
+                "--seeds", nargs="+", default=[], metavar="B", help="runs of one recipe, a seed each"
+            )
+            form = command.add_mutually_exclusive_group()
+            form.add_argument("--markdown", action="store_true", help="print Markdown, for a pull request")
+            form.add_argument("--json", action="store_true", help="print all numbers")
+            command.add_argument(
+                "--html", type=Path, metavar="FILE", help="write a page with the photos that flipped"
+            )
         if run is weights:
             command.add_argument("names", nargs="*", metavar="NAME", help="as in models/weights.yaml")
         if run is set_:

@@ -68,6 +68,7 @@ ROOMS: dict[str, set[str]] = {
     "audit": {"audit"},
     "settings": set(),
     "commands": set(),
+    "comparison": set(),
 }
 
 # Every key of params.yaml, or the section it stands in -> exactly the stages that run again when it changes, besides

@@ -8,6 +8,8 @@ weights
     files of pretrained weights, fetched by name
 scores
     the table of scores that a run ends with
+compare
+    revisions compared, as ``facemask.comparison`` does it
 rate_curve
     the learning-rate finder's curve, as a picture
 page

@@ -2,8 +2,10 @@
 
 facts
     what trained folds say about themselves, without torch
+history
+    revisions of this repository, read through DVC
 experiments
-    answers of past experiments, through DVC
+    answers of past experiments
 ensembles
     votes, weights and stacking, fitted on out-of-fold answers, and what they are worth there
 adjustment

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from facemask.ensemble import adjustment, temperature
+from facemask.ensemble.history import Member
 from facemask.records import classes
 from facemask.runtime.arrays import Floats
 from facemask.runtime.errors import UserError
@@ -74,14 +75,6 @@ class Stacker:
 
 
 Rule = Mean | Votes | Stacker
-
-
-@dataclass(frozen=True)
-class Member:
-    """A past experiment: the name it was asked for by, and the commit that the name meant."""
-
-    name: str
-    commit: str
 
 
 @dataclass(frozen=True)

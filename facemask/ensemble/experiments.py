@@ -1,68 +1,30 @@
-"""Past experiments, read through DVC: what they answered, by name or git revision.
-
-Whatever is read comes from DVC's cache of the main checkout (``DVC_ROOT``), which experiments in temporary folders
-share. A name is resolved once, to a commit; whoever needs more of the same experiment later asks by that commit.
-"""
+"""Past experiments that answer beside this one, as ``combine.members`` names them."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import numpy as np
 import pandas as pd
 
-from facemask.ensemble import combiner
-from facemask.ensemble.combiner import Member
+from facemask.ensemble import combiner, history
+from facemask.ensemble.history import Member
 from facemask.records import tables
 from facemask.runtime.arrays import Table
 from facemask.runtime.errors import UserError
 from facemask.scoring import predictions
 
+ASKED = "combine.members"
 COMBINED = PurePosixPath("data/combine")
 ANSWERS = PurePosixPath("data/infer/probabilities.csv")
 # More photos than this whose class differs are no corrected labels but other people.
 OTHER_CLASSES = 0.2
 
 
-def _root() -> str:
-    return os.environ.get("DVC_ROOT") or "."
-
-
 def resolve(names: tuple[str, ...]) -> tuple[Member, ...]:
-    """Find the commit that each name of an experiment, branch, tag or commit means now.
-
-    Raises
-    ------
-    UserError
-        If a name means nothing here, or two mean the same commit.
-    """
-    if not names:
-        return ()
-    # Here and below: DVC takes a third of a second to import, and most runs have no members.
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-    from dvc.scm import RevError, resolve_rev
-
-    found: dict[str, str] = {}
-    try:
-        with Repo(_root()) as repo:
-            for name in names:
-                commit = resolve_rev(repo.scm, name)
-                if commit in found:
-                    raise UserError(
-                        f"combine.members: {found[commit]} and {name} are the same commit {commit[:7]}; name one"
-                    )
-                found[commit] = name
-    except RevError as error:
-        raise UserError(f"combine.members: {error}; `dvc exp show` lists the experiments") from None
-    except DvcException as error:
-        raise UserError(f"combine.members: {error}; experiments are read from a DVC repository") from None
-    return tuple(Member(name, commit) for commit, name in found.items())
+    """Find the commits of ``combine.members``, see :func:`facemask.ensemble.history.resolve`."""
+    return history.resolve(names, ASKED)
 
 
 @dataclass(frozen=True)
@@ -129,8 +91,8 @@ def load(member: Member) -> Past:
         If it cannot be had or is damaged.
     """
     names = [COMBINED / name for name in ("oof.csv", "holdout.csv", "combiner.json")]
-    with _fetched(member, names, "combine") as (*paths, about):
-        rows = pd.concat([_read(member, path, predictions.COMBINED) for path in paths])
+    with history.fetched(member, names, "combine", ASKED) as (*paths, about):
+        rows = pd.concat([history.read(member, path, predictions.COMBINED, ASKED) for path in paths])
         used = combiner.read(about, f"{member.name}: {about.name}").eval_photos_used
     return Past(member, rows.drop_duplicates("photo").set_index("photo"), used)
 
@@ -143,8 +105,8 @@ def answers(member: Member, image_ids: pd.Series[str]) -> Table:
     UserError
         If they cannot be had or lack a photo.
     """
-    with _fetched(member, [ANSWERS], "infer") as (path,):
-        whole = _read(member, path, tables.EVAL_PROBABILITIES).set_index("ImageID")
+    with history.fetched(member, [ANSWERS], "infer", ASKED) as (path,):
+        whole = history.read(member, path, tables.EVAL_PROBABILITIES, ASKED).set_index("ImageID")
     lacking = [image for image in image_ids if image not in whole.index]
     if lacking:
         raise UserError(
@@ -152,44 +114,3 @@ def answers(member: Member, image_ids: pd.Series[str]) -> Table:
             f"{lacking[0]!r}; it is of another data set"
         )
     return whole.loc[image_ids.tolist(), predictions.COLUMNS].to_numpy(np.float64)
-
-
-@contextlib.contextmanager
-def _fetched(member: Member, paths: Sequence[PurePosixPath], stage: str) -> Iterator[list[Path]]:
-    """Copy files of an experiment out of DVC's cache to a temporary folder."""
-    from dvc.api import DVCFileSystem
-    from dvc.exceptions import DvcException
-    from dvc_data.index import DataIndexDirError
-
-    where = f"combine.members: {member.name} ({member.commit[:7]})"
-    with tempfile.TemporaryDirectory() as folder:
-        copies = [Path(folder) / path.name for path in paths]
-        system = DVCFileSystem(repo=_root(), rev=member.commit)
-        for path, copy in zip(paths, copies, strict=True):
-            lost = f"{where}: {path} is not in DVC's cache; `dvc fetch --rev {member.name}` or run it anew"
-            try:
-                copy.write_bytes(system.read_bytes(path.as_posix()))
-            except DataIndexDirError:
-                raise UserError(lost) from None
-            except FileNotFoundError as error:
-                if "storage" in str(error):
-                    raise UserError(lost) from None
-                told = f"it has no {path}; stage {stage} writes it: run that experiment anew"
-                raise UserError(f"{where}: {told}") from None
-            except DvcException as error:
-                raise UserError(f"{where}: {path} cannot be read: {' '.join(str(error).split())}") from None
-        yield copies
-
-
-def _read(member: Member, path: Path, schema: tables.Schema) -> pd.DataFrame:
-    try:
-        table = tables.read(path, schema)
-    except UserError as error:
-        raise UserError(
-            f"combine.members: {member.name}: {str(error).replace(f'{path.parent}{os.sep}', '')}"
-        ) from None
-    if not predictions.sound(table[predictions.COLUMNS].to_numpy()).all():
-        raise UserError(
-            f"combine.members: {member.name}: {path.name}: a row is no probabilities that sum to 1"
-        )
-    return table

@@ -68,12 +68,28 @@ def bootstrap(
     people = {len(table) for table in tables.values()}
     if len(people) != 1:
         raise ValueError(f"tables of {sorted(people)} people; one number is wanted")
-    count = people.pop()
-    if resamples == 0 or count < 2:
+    if resamples == 0 or people.pop() < 2:
         return None
-    chunks = [statistic(_summed(tables, weights)) for weights in _draws(count, resamples, seed, held)]
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    return {name: _quantiles(np.concatenate([chunk[name] for chunk in chunks]), tails) for name in chunks[0]}
+    found = drawn(tables, statistic, resamples=resamples, seed=seed, held=held)
+    return {name: _quantiles(values, tails) for name, values in found.items()}
+
+
+def drawn(
+    tables: Mapping[str, npt.NDArray[Any]],
+    statistic: Statistic,
+    *,
+    resamples: int,
+    seed: int,
+    held: int = HELD,
+) -> dict[str, Floats]:
+    """Values (resamples, ...) of a statistic, one a draw of people with replacement.
+
+    Parameters are those of :func:`bootstrap`; at least one resample and one person are wanted.
+    """
+    count = len(next(iter(tables.values())))
+    chunks = [statistic(_summed(tables, weights)) for weights in _draws(count, resamples, seed, held)]
+    return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 
 def _draws(count: int, resamples: int, seed: int, held: int) -> Iterator[Floats]:
