@@ -84,6 +84,12 @@ MEASUREMENTS: Final[Mapping[str, Measurement]] = {
     "infer_vs_model": Measurement(
         "answering photos, photos/s, against the network on photos in memory", 0.95, True, "infer"
     ),
+    "predict_vs_stages": Measurement(
+        "photos of one's own to answers, photos/s, against what face_crop and infer do for as many",
+        0.9,
+        True,
+        "predict",
+    ),
     "growth_exponent": Measurement(
         "stages' time over the number of photos: the worst exponent, 1 being linear", 1.1, False, "growth"
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Final
@@ -111,6 +112,21 @@ def page(_: argparse.Namespace) -> None:
     page.write(PAGE)
 
 
+def predict(arguments: argparse.Namespace) -> None:
+    """Answer photos with the trained model: mask, gender, age band of each face."""
+    from facemask.commands import predict
+
+    form: predict.Form = "json" if arguments.json else "csv" if arguments.csv else "table"
+    every = arguments.faces == "all"
+    asked = predict.Asked(arguments.photos, arguments.model, arguments.rev, every, form, arguments.save)
+    try:
+        if unreadable := predict.run(asked, lambda line: print(line, flush=True)):
+            sys.exit(unreadable)
+    except BrokenPipeError:
+        # Whoever reads has seen enough; Python would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def cache(_: argparse.Namespace) -> None:
     """Tell how much of the memo is used: results of networks, kept by photo."""
     from rich import filesize
@@ -134,11 +150,28 @@ def compare(arguments: argparse.Namespace) -> None:
     print(compare.run(arguments.first, arguments.second, arguments.seeds, form=form, page=arguments.html))
 
 
+def _add_model(command: argparse.ArgumentParser) -> None:
+    """Let a command be told which model it uses."""
+    command.add_argument(
+        "--model",
+        type=Path,
+        default=Path(),
+        metavar="FOLDER",
+        help="another project in which the pipeline has run",
+    )
+    command.add_argument(
+        "--rev",
+        default="",
+        metavar="EXPERIMENT",
+        help="an experiment, tag or commit, without checking it out",
+    )
+
+
 def main() -> None:
     """Run one command; a user's mistake ends in one line and exit code 1."""
     parser = argparse.ArgumentParser(prog="python -m facemask", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for run in (preset, set_, apply, check, scores, compare, params, lr, weights, page, cache):
+    for run in (preset, set_, apply, check, scores, compare, params, lr, predict, weights, page, cache):
         command = commands.add_parser(run.__name__.rstrip("_"), help=run.__doc__, description=run.__doc__)
         command.set_defaults(run=run)
         if run is preset:
@@ -171,6 +204,21 @@ def main() -> None:
             command.add_argument("--fold", type=int, default=0, help="whose training side is used")
             command.add_argument("--steps", type=int, default=100, help="optimiser steps")
             command.add_argument("--plot", type=Path, default=Path("lr.png"), help="where the curve is drawn")
+        if run is predict:
+            command.epilog = "Ends with code 1 if a photo could not be read; its row says why."
+            command.add_argument(
+                "photos", nargs="+", metavar="PHOTO", help="a file, a folder, or - for standard input"
+            )
+            _add_model(command)
+            command.add_argument(
+                "--faces", choices=("one", "all"), default="one", help="a photo's person, or every face"
+            )
+            form = command.add_mutually_exclusive_group()
+            form.add_argument("--json", action="store_true", help="a line of JSON a face")
+            form.add_argument("--csv", action="store_true", help="a table with all 18 probabilities")
+            command.add_argument(
+                "--save", type=Path, metavar="DIR", help="draw box and answer on copies in DIR"
+            )
     arguments = parser.parse_args()
     try:
         arguments.run(arguments)

@@ -216,3 +216,65 @@ def toy_yaml(params_yaml: dict[str, Any]) -> dict[str, Any]:
 def toy_params(toy_yaml: dict[str, Any]) -> params.Params:
     """:func:`toy_yaml`, checked and typed."""
     return loading.parse(toy_yaml, "toy params")
+
+
+@pytest.fixture(scope="session")
+def write_lock() -> Callable[[dict[str, Any], Path], None]:
+    """Write the ``dvc.lock`` of a run with some params into a folder, as far as the trained model's users read it."""
+
+    def write(content: dict[str, Any], folder: Path) -> None:
+        stages = {
+            "face_crop": {f"face_crop.{key}": value for key, value in content["face_crop"].items()},
+            "background_removal": {"background_removal": content["background_removal"]},
+            "infer": {"infer": content["infer"], "train.folds": content["train"]["folds"]},
+        }
+        listed = {name: {"cmd": "true", "params": {"params.yaml": used}} for name, used in stages.items()}
+        (folder / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": listed}))
+
+    return write
+
+
+@pytest.fixture
+def write_run(toy_yaml: dict[str, Any], write_lock: Callable[..., None]) -> Callable[..., Path]:
+    """Write what a finished run leaves into a folder: tiny networks with weights by chance; see ``write``."""
+    import torch
+
+    from facemask.ensemble import combiner
+    from facemask.network import checkpoints
+    from facemask.network.classifier import Classifier
+    from facemask.runtime import files, launch
+    from facemask.settings import recipes
+
+    prior = np.full(18, 1 / 18)
+
+    def write(
+        folder: Path,
+        *,
+        folds: int = 2,
+        change: Callable[[dict[str, Any]], object] = lambda content: None,
+        join: combiner.Combiner | None = None,
+        seed: int = 0,
+    ) -> Path:
+        """Write ``folder`` and return it; ``change`` may edit the params, ``join`` is the combination."""
+        content = toy_yaml
+        content["train"]["folds"] = list(range(folds))
+        change(content)
+        recipe = launch.view(loading.parse(content, "toy"), recipes.Recipe)
+        assert isinstance(recipe, recipes.Recipe)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            for fold in range(folds):
+                made = checkpoints.Checkpoint(Classifier(recipe).eval(), recipe, prior)
+                checkpoints.save(folder / "models" / "train" / f"fold{fold}", made, {"fold": fold})
+        alone = combiner.Combiner((), combiner.Mean((1.0,)), 0.0, tuple(prior), eval_photos_used=False)
+        files.write_json(folder / "data" / "combine" / "combiner.json", (join or alone).to_json())
+        write_lock(content, folder)
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def photo() -> np.ndarray:
+    """Pixels of a photo by chance, (80, 60, 3)."""
+    return np.random.default_rng(3).integers(0, 256, (80, 60, 3), dtype=np.uint8)

@@ -66,6 +66,7 @@ ROOMS: dict[str, set[str]] = {
     "evaluation": {"evaluate"},
     "submission": {"infer"},
     "audit": {"audit"},
+    "serving": set(),
     "settings": set(),
     "commands": set(),
     "comparison": set(),

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -89,6 +89,11 @@ def _copy(source: Path, root: Path, people: int) -> None:
     table.to_csv(root / "train" / "train.csv", index=False)
     for name in table["path"]:
         shutil.copytree(source / "train" / "images" / name, root / "train" / "images" / name)
+
+
+def photo_table(some: Sequence[photos.Photo]) -> pd.DataFrame:
+    """What finding faces reads of :data:`facemask.records.tables.PHOTOS`: labelled photos of nobody."""
+    return pd.DataFrame({"photo": [photo.key for photo in some], "person": "", "set": "labelled"})
 
 
 def stored(given: Material) -> Path:

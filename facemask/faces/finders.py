@@ -234,10 +234,14 @@ def _unpack(data: bytes) -> Detection | None:
     if content is None:
         return None
     height, width = content["size"]
-    rows = np.array(content["faces"], dtype=np.float64)
+    return seen((height, width), np.array(content["faces"], dtype=np.float64))
+
+
+def seen(size: tuple[int, int], rows: Floats, by: int = 0) -> Detection:
+    """Detection of what :meth:`Finder.find` gave for one photo."""
     if not len(rows):
-        return Detection((height, width), np.zeros((0, 5)))
-    return Detection((height, width), rows[:, :5], points=rows[:, 5:] if rows.shape[1] > 5 else None)
+        return Detection(size, np.zeros((0, 5)), by)
+    return Detection(size, rows[:, :5], by, rows[:, 5:] if rows.shape[1] > 5 else None)
 
 
 def survey(

@@ -137,6 +137,15 @@ def _network(model: str, weights: Path) -> saliency.Network:
     return saliency.Network(model, weights)
 
 
+def cut_out(matting: Matting, photo: Pixels) -> tuple[str, float, Pixels | None]:
+    """Separate the person of a photo (H, W, 3): ok, empty or none; the matte's mean 0..1; the matte (H, W) if ok."""
+    matte = matting.matte(photo)
+    if matte is None:
+        return "none", 0.0, None
+    coverage = round(float(matte.mean()) / 255, 6)
+    return ("ok", coverage, matte) if coverage >= _NOBODY else ("empty", coverage, None)
+
+
 @dataclass(frozen=True)
 class _Separate:
     matting: Matting
@@ -151,13 +160,8 @@ class _Separate:
             pixels = codec.decode(photos.read(self.where, photo))
         except codec.UnreadableImage:
             return Cutout("unreadable", 0.0, b"")
-        matte = self.matting.matte(pixels)
-        if matte is None:
-            return Cutout("none", 0.0, b"")
-        coverage = round(float(matte.mean()) / 255, 6)
-        if coverage < _NOBODY:
-            return Cutout("empty", coverage, b"")
-        return Cutout("ok", coverage, codec.encode_matte(matte))
+        status, coverage, matte = cut_out(self.matting, pixels)
+        return Cutout(status, coverage, b"" if matte is None else codec.encode_matte(matte))
 
 
 def _pack(cutout: Cutout) -> bytes:

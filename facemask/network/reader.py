@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from facemask.pixels import archive, codec
-from facemask.pixels.boxes import crop
+from facemask.pixels.boxes import Box, crop
 from facemask.pixels.compose import compose, fit
 from facemask.runtime import hardware
 from facemask.runtime.arrays import Pixels
@@ -32,7 +32,7 @@ class Row(NamedTuple):
     set: str
     photo: str
     matte: bool
-    box: tuple[float, float, float, float]
+    box: Box
     turn: float = math.nan
 
 
@@ -44,7 +44,50 @@ def rows(manifest: pd.DataFrame) -> list[Row]:
     return [Row(name, photo, matte, (b[0], b[1], b[2], b[3]), turn) for name, photo, matte, b, turn in every]
 
 
-class PhotoReader:
+class Composer:
+    """Composed photos from what the photo stages store of them.
+
+    Parameters
+    ----------
+    image
+        Size and background.
+    """
+
+    def __init__(self, image: recipes.Image) -> None:
+        self.image = image
+        self._part: int | None = None
+
+    def join(self, crop: bytes, matte: Pixels | None, box: Box, turn: float = math.nan) -> Pixels:
+        """Return (height, width, 3) uint8 of a stored crop.
+
+        Parameters
+        ----------
+        crop
+            JPEG; all crops that one composer is given have one size.
+        matte
+            (H, W) of the whole photo, or None.
+        box, turn
+            What the crop shows of the photo, see :func:`facemask.pixels.boxes.crop`.
+        """
+        return compose(*self._aligned(crop, matte, box, turn), self.image)
+
+    def _aligned(
+        self, data: bytes, matte: Pixels | None, box: Box, turn: float
+    ) -> tuple[Pixels, Pixels | None]:
+        """Return the decoded crop, and its matte of the same size."""
+        photo = self._decoded(data)
+        return photo, None if matte is None else crop(matte, box, photo.shape[:2], turn)
+
+    def _decoded(self, data: bytes) -> Pixels:
+        """Decode a crop, no larger than it has to be; several threads may come first."""
+        if self._part is None:
+            sizes = zip(codec.decode_jpeg(data).shape, self.image.size, strict=False)
+            most = max(1, min(stored // wanted for stored, wanted in sizes))
+            self._part = max(part for part in codec.PARTS if part <= most)
+        return codec.decode_jpeg(data, self._part)
+
+
+class PhotoReader(Composer):
     """Composed photos by row.
 
     Parameters
@@ -58,11 +101,10 @@ class PhotoReader:
     """
 
     def __init__(self, faces: Path, mattes: Path, image: recipes.Image) -> None:
-        self.image = image
+        super().__init__(image)
         self._crops = archive.Sets(faces, "crops.zip")
         self._stored_mattes = archive.Sets(mattes, "mattes.zip")
         self._with_mattes = image.background != "keep"
-        self._part: int | None = None
 
     def read(self, row: Row) -> Pixels:
         """Return (height, width, 3) uint8.
@@ -98,20 +140,11 @@ class PhotoReader:
 
     def _stored(self, row: Row) -> tuple[Pixels, Pixels | None]:
         """Return the crop and, where one is stored and wanted, its matte of the same size."""
-        photo = self._decoded(_entry(self._crops.of(row.set), f"{row.photo}.jpg"))
-        if not self._with_mattes or not row.matte:
-            return photo, None
-        whole = codec.decode_matte(_entry(self._stored_mattes.of(row.set), f"{row.photo}.png"))
-        return photo, crop(whole, row.box, photo.shape[:2], row.turn)
-
-    def _decoded(self, data: bytes) -> Pixels:
-        """Decode a crop, no larger than it has to be; several threads may come first."""
-        if self._part is None:
-            # All crops of an archive have one size.
-            sizes = zip(codec.decode_jpeg(data).shape, self.image.size, strict=False)
-            most = max(1, min(stored // wanted for stored, wanted in sizes))
-            self._part = max(part for part in codec.PARTS if part <= most)
-        return codec.decode_jpeg(data, self._part)
+        data = _entry(self._crops.of(row.set), f"{row.photo}.jpg")
+        matte = None
+        if self._with_mattes and row.matte:
+            matte = codec.decode_matte(_entry(self._stored_mattes.of(row.set), f"{row.photo}.png"))
+        return self._aligned(data, matte, row.box, row.turn)
 
 
 def _entry(stored: archive.Reader, name: str) -> bytes:

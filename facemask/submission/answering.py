@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ import torch
 from facemask.network import checkpoints, reader
 from facemask.network.predict import predict
 from facemask.runtime import cluster, executor, hardware
-from facemask.runtime.arrays import Table
+from facemask.runtime.arrays import Pixels, Table
 from facemask.runtime.errors import UserError
 from facemask.settings import params
 
@@ -93,13 +93,22 @@ class Answerer:
         """
         if self._cuda and not torch.cuda.is_available():
             raise UserError("infer: this machine has a GPU, a worker of the Ray cluster has none")
-        models = [checkpoint.model for checkpoint in self.trained]
         if self._cuda:
             chunks = self._reader.stream(rows, self.cfg.batch_size)
         else:
             chunks = iter([np.stack([self._reader.read(row) for row in rows])])
+        return self.composed(chunks)
+
+    def composed(self, chunks: Iterable[Pixels]) -> Table:
+        """Return (N, 18) probabilities of composed photos, (n, height, width, 3) uint8 each.
+
+        Raises
+        ------
+        UserError
+            See :attr:`trained` and :func:`facemask.network.predict.predict`.
+        """
         return predict(
-            models,
+            [checkpoint.model for checkpoint in self.trained],
             chunks,
             self.cfg.views,
             self.cfg.average,

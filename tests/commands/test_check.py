@@ -84,7 +84,11 @@ MISTAKES = [
         r"^background_removal\.matting\.path: no file .*gone\.onnx; put the ONNX file there",
     ),
     ("face_crop.finder", YUNET, r"^face_crop\.finder: .*no file gone\.onnx; fetch face_detection_yunet"),
-    ("audit.network", FACES, r"^audit\.network\.path: no file gone\.onnx; put the ONNX file there, or set audit"),
+    (
+        "audit.network",
+        FACES,
+        r"^audit\.network\.path: no file gone\.onnx; put the ONNX file there, or set audit",
+    ),
     (
         "data.root",
         "data/mine",

@@ -1,0 +1,17 @@
+"""The trained model in use: photos in, answers out, with no stage in between.
+
+inputs
+    photos that a person names: files, folders, standard input
+runs
+    what a finished run leaves that answering needs, of a workspace or of an experiment
+faces
+    from pixels to the crops that the networks were trained on
+predictor
+    answers to photos, as infer would give them
+answers
+    what is said of each face, as a table and as lines
+drawing
+    box and answer on the photo
+quick_imports
+    libraries that the networks' libraries import and that no answer needs
+"""
