@@ -266,7 +266,7 @@ def write_run(toy_yaml: dict[str, Any], write_lock: Callable[..., None]) -> Call
             for fold in range(folds):
                 made = checkpoints.Checkpoint(Classifier(recipe).eval(), recipe, prior)
                 checkpoints.save(folder / "models" / "train" / f"fold{fold}", made, {"fold": fold})
-        alone = combiner.Combiner((), combiner.Mean((1.0,)), 0.0, tuple(prior), eval_photos_used=False)
+        alone = combiner.Combiner((), combiner.Fitted(combiner.Mean((1.0,)), 0.0, tuple(prior), None), False)
         files.write_json(folder / "data" / "combine" / "combiner.json", (join or alone).to_json())
         write_lock(content, folder)
         return folder

@@ -53,6 +53,7 @@ ROOMS: dict[str, set[str]] = {
     "pixels": DRAWING - {"sample_data"},
     "photos": {"face_crop", "background_removal", *FROM_MANIFEST},
     "detectors": {"synthesise", *FROM_LABELS},
+    "masks": DRAWING,
     "scoring": TRAINING,
     "network": TRAINING,
     "sample": {"sample_data", *FROM_LABELS},

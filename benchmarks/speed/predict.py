@@ -83,7 +83,9 @@ def _run(cfg: params.Params, folder: Path) -> runs.Run:
     prior = np.full(classes.COUNT, 1 / classes.COUNT)
     fold = folder / runs.MODELS / "fold0"
     checkpoints.save(fold, checkpoints.Checkpoint(Classifier(recipe), recipe, prior), {})
-    alone = combiner.Combiner((), combiner.Mean((1.0,)), 0.0, tuple(prior.tolist()), eval_photos_used=False)
+    alone = combiner.Combiner(
+        (), combiner.Fitted(combiner.Mean((1.0,)), 0.0, tuple(prior.tolist()), None), eval_photos_used=False
+    )
     files.write_json(folder / runs.COMBINER, alone.to_json())
     used = {
         "face_crop": {

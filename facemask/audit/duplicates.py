@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ import pandas as pd
 from facemask.audit.measures import HASH_SIDE, Measure
 from facemask.audit.suspects import Reason, Suspect
 from facemask.records import classes
-from facemask.runtime.arrays import Floats
+from facemask.runtime.arrays import Floats32
 from facemask.settings import params
 
 BITS: Final = HASH_SIDE**2
@@ -43,7 +43,7 @@ def find(cfg: params.Audit, rows: pd.DataFrame, measured: Mapping[str, Measure])
     return found
 
 
-def _pairs(reason: Reason, rows: pd.DataFrame, vectors: Floats, least: float) -> list[Suspect]:
+def _pairs(reason: Reason, rows: pd.DataFrame, vectors: Floats32, least: float) -> list[Suspect]:
     """Suspects among all pairs with a labelled photo whose similarity (cosine) is at least ``least``."""
     best: dict[tuple[str, str], tuple[float, int, int]] = {}
     who = rows["person"].where(rows["set"] != "eval", rows["photo"]).to_numpy()
@@ -60,7 +60,7 @@ def _pairs(reason: Reason, rows: pd.DataFrame, vectors: Floats, least: float) ->
     ]
 
 
-def _close(rows: pd.DataFrame, vectors: Floats, least: float) -> Iterator[tuple[int, int, float]]:
+def _close(rows: pd.DataFrame, vectors: Floats32, least: float) -> Iterator[tuple[int, int, float]]:
     """Yield the places of a labelled photo and of one after it, or of another set, that are alike, and how much."""
     labelled = np.flatnonzero((rows["set"] == "labelled").to_numpy())
     is_labelled = (rows["set"] == "labelled").to_numpy()
@@ -74,7 +74,7 @@ def _close(rows: pd.DataFrame, vectors: Floats, least: float) -> Iterator[tuple[
                 yield int(first), int(second), min(1.0, float(alike[near, second]))
 
 
-def _harmful(first: Mapping[str, object], second: Mapping[str, object]) -> bool:
+def _harmful(first: Mapping[Any, Any], second: Mapping[Any, Any]) -> bool:
     if second["set"] == "eval":
         return True
     # An extra data set's person whom the manifest has barred (fold -1) trains nothing.
@@ -83,7 +83,7 @@ def _harmful(first: Mapping[str, object], second: Mapping[str, object]) -> bool:
 
 
 def _suspect(
-    reason: Reason, first: Mapping[str, object], second: Mapping[str, object], alike: float, least: float
+    reason: Reason, first: Mapping[Any, Any], second: Mapping[Any, Any], alike: float, least: float
 ) -> Suspect:
     score = 0.5 + 0.5 * (alike - least) / (1 - least) if least < 1 else 1.0
     return Suspect(
@@ -98,7 +98,7 @@ def _suspect(
     )
 
 
-def _told(row: Mapping[str, object]) -> str:
+def _told(row: Mapping[Any, Any]) -> str:
     if row["set"] == "eval":
         return "an eval photo"
     gender, where = classes.GENDERS[int(str(row["gender"]))], int(str(row["fold"]))

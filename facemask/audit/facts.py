@@ -73,9 +73,9 @@ def summary(
 ) -> dict[str, Any]:
     """Count suspects by reason, and the people whose labels could be looked at."""
     labelled = photos.loc[photos["set"] == "labelled", "folder"].nunique()
-    counts = ranked.groupby(["attribute", "reason"]).size()
+    counts = (ranked["attribute"] + ": " + ranked["reason"]).value_counts().sort_index()
     return {
-        "suspects": {f"{attribute}: {reason}": int(n) for (attribute, reason), n in counts.items()},
+        "suspects": {str(name): int(count) for name, count in counts.items()},
         "people": int(labelled),
         "people_predicted": len(asked["gender"].given),
         "noise": dict(noise),

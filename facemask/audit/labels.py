@@ -76,7 +76,7 @@ def collect(rows: pd.DataFrame, probabilities: Floats) -> dict[Attribute, Labell
         means = np.zeros((len(folders), parts[name].shape[1]))
         np.add.at(means, member, np.log(parts[name]))
         means = np.exp(means / np.bincount(member, minlength=len(folders))[:, None])
-        found[name] = Labelled(heads, given[name], means / means.sum(1, keepdims=True))  # type: ignore[index]
+        found[name] = Labelled(heads, given[name], means / means.sum(1, keepdims=True))
     return found
 
 

@@ -143,7 +143,7 @@ def _vectors(network: params.FaceNetwork, faces: Sequence[Pixels]) -> list[bytes
 
 def one(image: Pixels, face: tuple[float, float, float, float], vector: bytes = b"") -> Measure:
     """Measure one crop (H, W, 3), in which the face lies where ``face`` says."""
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
     part = _face(grey, face)
     return Measure(
         hash=np.packbits(imagehash.phash(Image.fromarray(part), hash_size=HASH_SIDE).hash).tobytes(),

@@ -8,7 +8,6 @@ https://arxiv.org/abs/1911.00068
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,9 +37,9 @@ def summary(found: Mapping[Attribute, Labelled]) -> dict[str, Any]:
         if joint is not None:
             best = _best(joint)
             told[name] = {"labels": len(one.given), "expected": round(best["noise"] * len(one.given))} | best
-    known = [joints[name] for name in ("mask", "gender", "age")]
-    whole = None if any(one is None for one in known) else _best(functools.reduce(np.kron, known))
-    return told | {"classes": whole}
+    mask, gender, age = (joints[name] for name in ("mask", "gender", "age"))
+    lacking = mask is None or gender is None or age is None
+    return told | {"classes": None if lacking else _best(np.kron(np.kron(mask, gender), age))}
 
 
 def _joint(one: Labelled) -> Floats | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,7 +48,7 @@ def _blank(cfg: params.Audit, seen: Measure) -> Iterator[tuple[str, float, str, 
 
 
 def _faults(
-    cfg: params.Audit, row: Mapping[str, float | str], seen: Measure, usual: float
+    cfg: params.Audit, row: Mapping[Any, Any], seen: Measure, usual: float
 ) -> Iterator[tuple[str, float, str, str]]:
     """Yield reason, score, limit and value of each fault."""
     if row["status"] == "found":

@@ -53,5 +53,5 @@ def find(logs: Floats, given: Ints) -> list[Swap]:
             gains = logs[pair, shown[pair]] - logs[pair, given[pair]]
             # Where one of them looks as it is named, the other is a wrong photo and nothing was exchanged.
             if (gains > 0).all():
-                found.append(Swap(*pair, score=1 / (1 + float(np.exp(-gains.mean())))))
+                found.append(Swap(pair[0], pair[1], 1 / (1 + float(np.exp(-gains.mean())))))
     return found

@@ -86,7 +86,8 @@ def written(folder: Path, images: dict[str, Pixels], faces: dict[str, tuple[floa
         (key, "found", 0.9, 1, *faces.get(key, (20, 20, 76, 108)), 0, 0, image.shape[1], image.shape[0])
         for key, image in images.items()
     ]
-    boxes = pd.DataFrame(rows, columns=list(tables.BOXES.columns))
+    columns = ["photo", "status", "score", "faces", "x0", "y0", "x1", "y1", "cx0", "cy0", "cx1", "cy1"]
+    boxes = pd.DataFrame(rows, columns=columns).reindex(columns=list(tables.BOXES.columns))
     return boxes.assign(folder=boxes["photo"].map(lambda key: Path(key).parent.name))
 
 

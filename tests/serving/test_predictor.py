@@ -147,9 +147,12 @@ def test_a_further_finder_is_shown_what_the_first_found_nothing_in(write_run, ph
         (lambda at: (at / "models/train/fold1/model.json").unlink(), "no model.json"),
         (
             lambda at: (at / "models/train/fold1/weights.safetensors").write_bytes(b"x" * 99),
-            "not a fold of this",
+            "not the file that was written there",
         ),
-        (lambda at: (at / "models/train/fold0/model.json").write_text("{}"), "not a fold of this version"),
+        (
+            lambda at: (at / "models/train/fold0/model.json").write_text("{}"),
+            "damaged, or of another version",
+        ),
     ],
 )
 def test_what_is_no_finished_run_is_told_in_a_line(write_run, tmp_path, harm, told):
@@ -213,7 +216,9 @@ def test_an_experiment_answers_without_being_checked_out(
     for name in ("first", first):
         np.testing.assert_array_equal(facemask.load(".", name).predict(photo)[COLUMNS], alone)
     join = combiner.Combiner(
-        (combiner.Member("first", first),), combiner.Mean((0.25, 0.75)), 0.0, (1 / 18,) * 18, False
+        (combiner.Member("first", first),),
+        combiner.Fitted(combiner.Mean((0.25, 0.75)), 0.0, (1 / 18,) * 18, None),
+        False,
     )
     ran(folds=2, seed=2, join=join)
     both = facemask.load(".").predict(photo)[COLUMNS].to_numpy()
@@ -232,7 +237,9 @@ def test_all_faces_of_members_with_other_crops_are_refused(write_run, photo, tmp
     model.run = dataclasses.replace(
         model.run,
         combiner=combiner.Combiner(
-            (combiner.Member("b", "b"),), combiner.Mean((0.5, 0.5)), 0.0, (1 / 18,) * 18, False
+            (combiner.Member("b", "b"),),
+            combiner.Fitted(combiner.Mean((0.5, 0.5)), 0.0, (1 / 18,) * 18, None),
+            False,
         ),
     )
     assert len(model.predict(photo)) == 1
