@@ -38,8 +38,9 @@ def summary(found: Mapping[Attribute, Labelled]) -> dict[str, Any]:
             best = _best(joint)
             told[name] = {"labels": len(one.given), "expected": round(best["noise"] * len(one.given))} | best
     mask, gender, age = (joints[name] for name in ("mask", "gender", "age"))
-    lacking = mask is None or gender is None or age is None
-    return told | {"classes": None if lacking else _best(np.kron(np.kron(mask, gender), age))}
+    if mask is None or gender is None or age is None:
+        return told | {"classes": None}
+    return told | {"classes": _best(np.kron(np.kron(mask, gender), age))}
 
 
 def _joint(one: Labelled) -> Floats | None:
