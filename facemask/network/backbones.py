@@ -1,4 +1,4 @@
-"""Backbones: timm's and facenet-pytorch's, from scratch, from the net, or from a local file."""
+"""Backbones: timm's and facenet-pytorch's, from scratch, from the net or from a local file, and those of ONNX files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import timm
 import torch
 from torch import nn
 
-from facemask.network import facenet, pooling, weights
+from facemask.network import facenet, onnx_file, pooling, weights
 from facemask.runtime.errors import UserError
 from facemask.settings import recipes
 
@@ -34,6 +34,9 @@ def build(cfg: recipes.Backbone, size: tuple[int, int], *, pretrained: bool = Tr
     match cfg:
         case recipes.FaceNet():
             return facenet.build(cfg, pretrained=pretrained)
+        case recipes.Onnx():
+            # The file holds layers and weights in one.
+            return onnx_file.build(cfg, size)
         case recipes.Timm():
             return _timm(cfg, size, pretrained=pretrained)
         case _:
@@ -51,6 +54,8 @@ def require(cfg: recipes.Backbone) -> None:
     match cfg:
         case recipes.FaceNet():
             facenet.file(cfg)
+        case recipes.Onnx():
+            onnx_file.content(cfg)
         case recipes.Timm(weights=recipes.Hub()):
             _require_hub(cfg.name)
         case recipes.Timm(weights=recipes.WeightsFile() as file):
@@ -80,9 +85,10 @@ def features(backbone: nn.Module, size: tuple[int, int]) -> int:
 def _shape(backbone: nn.Module, size: tuple[int, int]) -> tuple[int, ...]:
     """Shape of what ``backbone`` makes of one photo."""
     training = backbone.training
+    where = next((weight.device for weight in backbone.parameters()), None)
     try:
         with torch.inference_mode():
-            found = backbone.eval()(torch.zeros(1, 3, *size)).shape
+            found = backbone.eval()(torch.zeros(1, 3, *size, device=where)).shape
     except (ArithmeticError, AssertionError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"train.image.size: {list(size)} does not suit train.backbone: {reason}") from None

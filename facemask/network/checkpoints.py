@@ -18,6 +18,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from facemask.network import onnx_file
 from facemask.network.classifier import Classifier
 from facemask.records import bands, classes
 from facemask.runtime import files
@@ -26,6 +27,8 @@ from facemask.settings import recipes
 
 WEIGHTS: Final = "weights.safetensors"
 MODEL: Final = "model.json"
+# Of a backbone from an ONNX file.
+LAYERS: Final = "backbone.onnx"
 REMEDY: Final = "run `dvc repro train`"
 # Of the last digit that model.json keeps of each prior.
 _ROUNDED: Final = 1e-6
@@ -64,6 +67,11 @@ def save(folder: Path, checkpoint: Checkpoint, facts: dict[str, Any]) -> None:
         "recipe": checkpoint.recipe.model_dump(mode="json"),
     }
     folder.mkdir(parents=True, exist_ok=True)
+    backbone = checkpoint.recipe.backbone
+    if isinstance(backbone, recipes.Onnx):
+        # The layers are described there alone: without it the folder could not predict on another machine.
+        with files.replacing(folder / LAYERS) as temporary:
+            temporary.write_bytes(onnx_file.content(backbone))
     with files.replacing(folder / WEIGHTS) as temporary:
         save_file(
             {name: tensor.contiguous() for name, tensor in checkpoint.model.state_dict().items()}, temporary
@@ -82,6 +90,9 @@ def load(folder: Path) -> Checkpoint:
     content = files.sealed(folder / MODEL, WEIGHTS, remedy=REMEDY)
     try:
         recipe = recipes.Recipe.model_validate_json(json.dumps(content["recipe"]))
+        if isinstance(recipe.backbone, recipes.Onnx):
+            ours = recipe.backbone.model_copy(update={"path": str(folder / LAYERS)})
+            recipe = recipe.model_copy(update={"backbone": ours})
         prior = np.asarray(content["prior"], dtype=np.float64)
         if prior.shape != (classes.COUNT,) or (prior < 0).any() or not abs(prior.sum() - 1) < _ROUNDED:
             raise ValueError(f"prior is no distribution over {classes.COUNT} classes")

@@ -42,7 +42,7 @@ class Layers:
             # Some networks tell fine groups only.
             with contextlib.suppress(AssertionError):
                 return own(coarse=coarse)
-        return _by_child(self.backbone)
+        return by_child(self.backbone)
 
 
 def groups(backbone: nn.Module) -> list[list[Tensor]]:
@@ -73,13 +73,27 @@ class _Names:
             yield name, None
 
 
-def _by_child(network: nn.Module) -> Callable[[str], float]:
+def has_matrix(module: nn.Module) -> bool:
+    """Whether a part of a network has weights of two or more dimensions."""
+    return any(weight.ndim > 1 for weight in module.parameters())
+
+
+def by_child(
+    network: nn.Module, prefix: str = "", opens: Callable[[nn.Module], bool] = has_matrix
+) -> Callable[[str], float]:
+    """Give the function that tells a weight's group: parts of ``network`` in their order, named after ``prefix``.
+
+    Parameters
+    ----------
+    opens
+        Whether a part begins a new group; the others join the one below.
+    """
     ordinals: dict[str, float] = {}
     group = -1
     for name, child in network.named_children():
         parts = child.named_children() if isinstance(child, (nn.Sequential, nn.ModuleList)) else [("", child)]
         for part, module in parts:
-            if group < 0 or any(weight.ndim > 1 for weight in module.parameters()):
+            if group < 0 or opens(module):
                 group += 1
-            ordinals[f"{name}.{part}." if part else f"{name}."] = float(group)
+            ordinals[f"{prefix}{name}.{part}." if part else f"{prefix}{name}."] = float(group)
     return lambda name: next((group for start, group in ordinals.items() if name.startswith(start)), math.inf)

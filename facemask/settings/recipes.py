@@ -195,7 +195,42 @@ class FaceNet(Config):
     )
 
 
-Backbone = Annotated[Timm | FaceNet, Field(discriminator="kind")]
+class MeanPool(Config):
+    """Mean over the feature map, or over tokens."""
+
+    kind: Literal["mean"]
+
+
+class Onnx(Config):
+    """A network from an ONNX file, such as a face recogniser's, without its classifier."""
+
+    kind: Literal["onnx"]
+    path: Text = Field(
+        description="the file: layers and weights in one; converted by onnx2torch, no code in it is run",
+        examples=["models/pretrained/sface_2021dec_features.onnx"],
+    )
+    sha256: Sha256 = Field(
+        description="the file's SHA-256; another file is refused",
+        examples=["88cce761b90ffbf7f04b51f07d533608569868856350f10c86e461be9e87edbf"],
+    )
+    output: Text | None = Field(
+        description="name of the tensor that is taken as features, what comes after it is left out; null for the "
+        "file's only output",
+        examples=[None],
+    )
+    channels: Literal["rgb", "bgr"] = Field(
+        description="order of the colours that the network expects; their range is set by train.image.mean and std, "
+        "such as 0 and .00392157 for 0..255"
+    )
+    pool: Annotated[NativePool | MeanPool | Gem, Field(discriminator="kind")] = Field(
+        description="how features become a vector: native, they are one; mean or gem, of a map"
+    )
+    batch_norm: Literal["trained", "fixed"] = Field(
+        description="fixed keeps batch normalisation as it is in the file: statistics, scale and shift"
+    )
+
+
+Backbone = Annotated[Timm | FaceNet | Onnx, Field(discriminator="kind")]
 
 
 # --------------------------------------------------------------------------------------------------------- head
@@ -638,7 +673,7 @@ class Recipe(Config):
     sampler: Annotated[Shuffle | Weighted, Field(discriminator="kind")] = Field(
         description="shuffle or weighted"
     )
-    backbone: Backbone = Field(description="timm or facenet")
+    backbone: Backbone = Field(description="timm, facenet or onnx")
     head: Head = Field(description="joint, arcface, three, fused, multilabel or age_by_gender")
     loss: Loss = Field(description="of each classifier")
     class_weights: ClassWeights = Field(
