@@ -21,7 +21,7 @@ from google.protobuf.message import DecodeError
 from onnx.external_data_helper import uses_external_data
 from onnx2torch import convert
 from onnx2torch.node_converters.registry import get_converter
-from timm.layers import freeze_batch_norm_2d
+from timm.layers.norm_act import freeze_batch_norm_2d
 from torch import Tensor, nn
 
 from facemask.network import layers, pooling
@@ -60,7 +60,7 @@ class OnnxNetwork(nn.Module):
         super().__init__()
         self.bgr = cfg.channels == "bgr"
         # In evaluation mode for good, its scale and shift included.
-        self.graph = graph if cfg.batch_norm == "trained" else freeze_batch_norm_2d(graph)
+        self.graph = graph if cfg.batch_norm == "trained" else freeze_batch_norm_2d(graph)  # type: ignore[no-untyped-call]
         self.gem = pooling.GeM(cfg.pool) if isinstance(cfg.pool, recipes.Gem) else None
         self.mean = isinstance(cfg.pool, recipes.MeanPool)
 
