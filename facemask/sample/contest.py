@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import multiprocessing
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -136,7 +135,11 @@ def write(cfg: params.SampleData, root: Path) -> None:
                 _file(job.person, shots, data / "train" / "images")
             else:
                 classes += _hide(job, shots, data / "eval" / "images")
-        _train_csv(data / "train" / "train.csv", [job.person for job in people if job.side == _TRAIN])
+        rows = (
+            (p.id, roster.GENDERS[p.recorded_gender], "Asian", p.recorded_age, p.folder)
+            for p in (job.person for job in people if job.side == _TRAIN)
+        )
+        _table(data / "train" / "train.csv", ("id", "gender", "race", "age", "path"), rows)
         if cfg.eval_people:
             order = np.random.default_rng([cfg.seed, 3]).permutation(len(classes))
             shuffled = [sorted(classes)[k] for k in order]
@@ -167,14 +170,6 @@ def _hide(job: Job, shots: list[Shot], images: Path) -> list[tuple[str, int]]:
     return rows
 
 
-def _train_csv(path: Path, people: list[Person]) -> None:
-    rows = ((p.id, roster.GENDERS[p.recorded_gender], "Asian", p.recorded_age, p.folder) for p in people)
-    _table(path, ("id", "gender", "race", "age", "path"), rows)
-
-
 def _table(path: Path, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    path.write_text(text.getvalue(), encoding="utf-8")
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([header, *rows])

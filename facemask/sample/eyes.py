@@ -86,31 +86,26 @@ def paint_eyes(surface: Canvas, who: Identity, mood: Expression, rng: np.random.
 
 def paint_brows(surface: Canvas, who: Identity, mood: Expression, rng: np.random.Generator) -> None:
     """Paint both brows, hair by hair; ``rng`` lays the hairs."""
-    hairs, thick, arch = 46, who.brow_thickness, who.brow_arch
-    draws = rng.random((hairs, 3))
+    thick, arch = who.brow_thickness, who.brow_arch
+    along, offset, length = rng.random((3, 46))
     for side in (-1, 1):
         area = canvas.box(side * who.eye_gap - 0.42, -0.56, side * who.eye_gap + 0.42, -0.06)
         stencil = Stencil(area, 3)
-        lift = -0.035 * mood.brows
-        spine = canvas.curve(
-            (-0.25, -0.1, 0.1, 0.27), (-0.2, -0.235 - 0.4 * arch, -0.235 - arch, -0.17 - 0.3 * arch)
+        heights = (
+            np.asarray((-0.2, -0.235 - 0.4 * arch, -0.235 - arch, -0.17 - 0.3 * arch)) - 0.035 * mood.brows
         )
-        spine[:, 1] += lift
-        along = np.linspace(0, 1, len(spine))
-        width = thick * np.interp(along, (0, 0.12, 0.6, 1), (0.7, 1, 0.75, 0.12))[:, None] / 2
-        place = np.asarray((side, 1.0)), np.asarray((side * who.eye_gap, 0.0))
-        body = np.vstack([spine + width * (0, -1), (spine + width * (0, 1))[::-1]]) * place[0] + place[1]
+        spine = canvas.curve((-0.25, -0.1, 0.1, 0.27), heights)
+        width = np.interp(np.linspace(0, 1, len(spine)), (0, 0.12, 0.6, 1), (0.7, 1, 0.75, 0.12)) * thick / 2
+        edge = np.column_stack([np.zeros_like(width), width])
+        turn, place = np.asarray((side, 1.0)), np.asarray((side * who.eye_gap, 0.0))
+        body = np.vstack([spine - edge, (spine + edge)[::-1]]) * turn + place
         soft = canvas.blur(stencil.fill(body), 0.012)
-        lines = []
-        for t, offset, length in draws:
-            root = (
-                spine[int(t * (len(spine) - 1))]
-                + width[int(t * (len(spine) - 1))] * (0, 2 * offset - 1) * 0.9
-            )
-            lean = np.interp(t, (0, 0.4, 1), (0.3, 0.9, 1.0)) * (0.05 + 0.04 * length)
-            rise = np.interp(t, (0, 0.5, 1), (-0.06, -0.025, 0.02))
-            lines.append((root + np.asarray([(0.0, 0.0), (lean, rise)])) * place[0] + place[1])
-        strands = stencil.strokes(lines, 0.009)
+        at = (along * (len(spine) - 1)).astype(int)
+        roots = spine[at] + edge[at] * (1.8 * offset - 0.9)[:, None]
+        lean = np.interp(along, (0, 0.4, 1), (0.3, 0.9, 1.0)) * (0.05 + 0.04 * length)
+        rise = np.interp(along, (0, 0.5, 1), (-0.06, -0.025, 0.02))
+        lines = np.stack([roots, roots + np.column_stack([lean, rise])], axis=1) * turn + place
+        strands = stencil.strokes(list(lines), 0.009)
         cover = np.clip(0.72 * soft + 0.55 * strands, 0, 1) * who.brow_dark
         surface.tint(area, cover.astype(np.float32), who.brow_colour * 0.8, gloss=0.02)
 
@@ -119,15 +114,12 @@ def paint_glasses(surface: Canvas, who: Identity) -> None:
     """Paint a pair of glasses over the eyes: frame, shadow and a pale reflection."""
     area = canvas.box(-1.15, -0.4, 1.15, 0.55)
     stencil = Stencil(area, 2)
-    rims, lenses = [], []
-    for side in (-1, 1):
-        lens = canvas.ring((0, 0), 1, 1)
-        lens = lens * (0.335, 0.25) / np.sqrt(np.sqrt(np.maximum(np.abs(lens), 0.01)))
-        lens = np.vstack([lens, lens[:1]]) + np.asarray((side * (who.eye_gap + 0.01), 0.04))
-        rims.append(lens)
-        lenses.append(lens)
-        rims.append(np.asarray([(side * (who.eye_gap + 0.34), -0.04), (side * 1.0 * who.width, -0.07)]))
-    rims.append(canvas.curve((-0.1, 0, 0.1), (0.0, -0.035, 0.0)))
+    lens = canvas.ring((0, 0), 1, 1)
+    lens = lens * (0.335, 0.25) / np.sqrt(np.sqrt(np.maximum(np.abs(lens), 0.01)))
+    lens = np.vstack([lens, lens[:1]]) + np.asarray((who.eye_gap + 0.01, 0.04))
+    arm = np.asarray([(who.eye_gap + 0.34, -0.04), (who.width, -0.07)])
+    lenses = [lens, lens * (-1, 1)]
+    rims = [*lenses, arm, arm * (-1, 1), canvas.curve((-0.1, 0, 0.1), (0.0, -0.035, 0.0))]
     frame = stencil.strokes(rims, 0.032)
     shadow = canvas.blur(np.roll(frame, 4, axis=0), 0.02)
     surface.dim(area, np.clip(shadow, 0, 1), 0.3)

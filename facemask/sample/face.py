@@ -32,17 +32,18 @@ class Expression:
 def outline(who: Identity) -> Curve:
     """Return the closed outline of the head (n, 2) in face units, without ears."""
     w, jaw, chin = who.width, who.jaw, who.chin
+    cheek, jowl = 0.37 * w + 0.6 * jaw, 0.46 * jaw + 0.5 * who.chin_width + 0.05 * who.sag
     return canvas.both(
         (
             0,
             0.46,
             0.82,
             0.97 * w,
-            1.0 * w,
+            w,
             0.96 * w,
-            0.37 * w + 0.6 * jaw,
+            cheek,
             jaw * (0.99 + 0.05 * who.sag),
-            0.46 * jaw + 0.5 * who.chin_width + 0.05 * who.sag,
+            jowl,
             who.chin_width * 0.78,
             0,
         ),
@@ -64,22 +65,26 @@ def relief(who: Identity) -> Floats:
     dome = 0.92 * np.sqrt(1 - across**2 * np.sqrt(across))
     dome = dome * np.sqrt(np.maximum(1 - along**2 * np.sqrt(along), 0.04))
 
-    def bump(cx: float, cy: float, sx: float, sy: float) -> Floats:
-        return spot(np.abs(x) - cx, y - cy, sx, sy)
-
     base, gap, tip = who.nose_base, who.eye_gap, who.nose_base - 0.1
     ridge = bell((x / (0.09 + 0.05 * ramp(y, 0, tip))) ** 2) * ramp(y, -0.3, tip)
-    ridge = ridge * ramp(y, base + 0.07, base - 0.1) * who.nose_bridge * 1.25
-    z = dome + ridge
-    z += 0.12 * bump(0, tip, 0.13, 0.12) + 0.085 * bump(who.nose_width * 0.68, base - 0.07, 0.085, 0.085)
-    z -= 0.085 * bump(gap, -0.02, 0.25, 0.15)  # sockets
-    z += 0.05 * bump(gap, 0.0, 0.15, 0.1)  # eyeballs
-    z += (0.05 if who.gender == 0 else 0.025) * bump(gap, -0.25, 0.3, 0.1)  # brow ridge
-    z += 0.05 * bump(0.62, 0.36, 0.24, 0.2) - 0.04 * bump(0.7, 0.8, 0.2, 0.2) * (0.4 + who.sag)
-    z += 0.05 * bump(0, 0.9, 0.4, 0.2) + 0.07 * bump(0, who.chin - 0.17, 0.22, 0.14)
-    z -= 0.035 * bump(0, 1.13, 0.26, 0.05) + 0.012 * bump(0, base + 0.12, 0.035, 0.08)
-    z += 0.05 * who.sag * bump(0.66, 1.0, 0.12, 0.16) + 0.035 * who.bags * bump(gap, 0.2, 0.16, 0.055)
-    return canvas.blur(z.astype(np.float32), 0.018)
+    z = dome + ridge * ramp(y, base + 0.07, base - 0.1) * who.nose_bridge * 1.25
+    for height, cx, cy, wide, high in (
+        (0.12, 0, tip, 0.13, 0.12),
+        (0.085, who.nose_width * 0.68, base - 0.07, 0.085, 0.085),
+        (-0.085, gap, -0.02, 0.25, 0.15),  # sockets
+        (0.05, gap, 0.0, 0.15, 0.1),  # eyeballs
+        (0.025 if who.gender else 0.05, gap, -0.25, 0.3, 0.1),  # brow ridge
+        (0.05, 0.62, 0.36, 0.24, 0.2),  # cheekbones
+        (-0.04 * (0.4 + who.sag), 0.7, 0.8, 0.2, 0.2),
+        (0.05, 0, 0.9, 0.4, 0.2),
+        (0.07, 0, who.chin - 0.17, 0.22, 0.14),
+        (-0.035, 0, 1.13, 0.26, 0.05),
+        (-0.012, 0, base + 0.12, 0.035, 0.08),
+        (0.05 * who.sag, 0.66, 1.0, 0.12, 0.16),  # jowls
+        (0.035 * who.bags, gap, 0.2, 0.16, 0.055),
+    ):
+        z += height * spot(np.abs(x) - cx, y - cy, wide, high)
+    return canvas.blur(z, 0.018)
 
 
 def furrows(who: Identity, smile: float, seed: np.random.Generator) -> Floats:
@@ -133,22 +138,21 @@ def complexion(who: Identity, rng: np.random.Generator) -> Floats:
     def patch(cx: float, cy: float, sx: float, sy: float) -> Floats:
         return spot(np.abs(x) - cx, y - cy, sx, sy)
 
-    flush = (
-        0.75 * patch(0.6, 0.4, 0.27, 0.22)
-        + 0.5 * patch(0, who.nose_base - 0.1, 0.2, 0.16)
-        + 0.35 * patch(0, 1.2, 0.2, 0.15)
-    )
-    dark = 0.8 * patch(who.eye_gap, 0.1, 0.22, 0.1) * (0.15 + who.bags) + 0.2 * patch(
-        who.eye_gap, -0.1, 0.25, 0.08
-    )
+    flush = 0.75 * patch(0.6, 0.4, 0.27, 0.22) + 0.5 * patch(0, who.nose_base - 0.1, 0.2, 0.16)
+    flush += 0.35 * patch(0, 1.2, 0.2, 0.15)
+    dark = 0.8 * (0.15 + who.bags) * patch(who.eye_gap, 0.1, 0.22, 0.1)
+    dark += 0.2 * patch(who.eye_gap, -0.1, 0.25, 0.08)
     blotch = canvas.noise(rng, shape, 26, 3) * (0.012 + 0.05 * who.mottle)
     pores = canvas.noise(rng, shape, 2) * (0.008 + 0.028 * who.mottle)
     spots = ramp(canvas.noise(rng, shape, 7), 2.0, 2.9) * max(0.0, who.mottle - 0.35) * 0.55
     tone = np.broadcast_to(who.skin, (*shape, 3)).copy()
-    tone *= 1 - flush[..., None] * np.asarray((0.0, 0.17, 0.17), np.float32)
-    tone *= 1 - dark[..., None] * np.asarray((0.28, 0.34, 0.3), np.float32)
-    tone *= 1 + (blotch + pores)[..., None] * np.asarray((0.8, 1.2, 1.2), np.float32)
-    tone *= 1 - spots[..., None] * np.asarray((0.6, 0.8, 0.9), np.float32)
+    for how, hue in (
+        (flush, (0.0, 0.17, 0.17)),
+        (dark, (0.28, 0.34, 0.3)),
+        (-blotch - pores, (0.8, 1.2, 1.2)),
+        (spots, (0.6, 0.8, 0.9)),
+    ):
+        tone *= 1 - how[..., None] * np.asarray(hue, np.float32)
     if who.stubble or who.moustache:
         mouth = patch(0, 0.93, who.mouth_width, 0.085)
         lower = np.asarray(y + 0.25 * x**2, np.float32)
@@ -160,9 +164,8 @@ def complexion(who: Identity, rng: np.random.Generator) -> Floats:
         tone = tone * (1 - shade) + shade * canvas.linear(78, 72, 74)
         if who.moustache:
             goatee = np.clip(1.1 * lip + patch(0, 1.2, 0.2, 0.14), 0, 1) * (1 - np.clip(1.5 * mouth, 0, 1))
-            thick = np.clip(goatee * (0.8 + 0.6 * canvas.noise(rng, shape, 1.5)) * who.moustache, 0, 0.9)[
-                ..., None
-            ]
+            thick = goatee * (0.8 + 0.6 * canvas.noise(rng, shape, 1.5)) * who.moustache
+            thick = np.clip(thick, 0, 0.9)[..., None]
             tone = tone * (1 - thick) + thick * who.brow_colour
     return np.clip(tone, 0, 1).astype(np.float32)
 

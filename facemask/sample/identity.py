@@ -9,18 +9,8 @@ import numpy as np
 from facemask.sample.canvas import Floats, linear
 
 MALE, FEMALE = 0, 1
-SHORT, CROP, FRINGE, RECEDING, LONG, BANGS, BOB, TIED, PERM, PIXIE = (
-    "short",
-    "crop",
-    "fringe",
-    "receding",
-    "long",
-    "bangs",
-    "bob",
-    "tied",
-    "perm",
-    "pixie",
-)
+SHORT, CROP, FRINGE, RECEDING = "short", "crop", "fringe", "receding"
+LONG, BANGS, BOB, TIED, PERM, PIXIE = "long", "bangs", "bob", "tied", "perm", "pixie"
 # Weights by gender and by life stage (young, middle, sixty).
 _STYLES: dict[tuple[int, int], dict[str, float]] = {
     (MALE, 0): {SHORT: 4, CROP: 2, FRINGE: 5, BOB: 0.4},
@@ -32,19 +22,8 @@ _STYLES: dict[tuple[int, int], dict[str, float]] = {
 }
 _HAIR = ((22, 19, 20), (30, 24, 23), (44, 32, 27), (60, 41, 31))
 _DYED = ((92, 58, 38), (118, 76, 46), (84, 40, 34), (134, 92, 58))
-_CLOTHES = (
-    (38, 44, 62),
-    (236, 236, 232),
-    (30, 30, 33),
-    (120, 126, 132),
-    (96, 24, 36),
-    (40, 78, 66),
-    (190, 176, 150),
-    (70, 98, 150),
-    (206, 152, 150),
-    (226, 206, 120),
-    (120, 96, 148),
-    (84, 62, 46),
+_CLOTHES = bytes.fromhex(
+    "262c3e ecece8 1e1e21 787e84 601824 284e42 beb096 466296 ce9896 e2ce78 786094 543e2e"
 )
 
 
@@ -129,7 +108,9 @@ def draw(rng: np.random.Generator, gender: int, age: int) -> Identity:
     rouge = unit(around(0.6 if female else 0.1, 0.22))
     lip = skin * np.asarray((0.80, 0.50, 0.50)) * (1 - rouge) + linear(196, 74, 82) * rouge
     bearded = not female and stage > 0 and rng.random() < 0.16
-    first, second = rng.choice(len(_CLOTHES), 2, replace=False)
+    cloth, other = (
+        linear(*_CLOTHES[3 * k : 3 * k + 3]) for k in rng.choice(len(_CLOTHES) // 3, 2, replace=False)
+    )
     return Identity(
         gender=gender,
         age=age,
@@ -173,7 +154,7 @@ def draw(rng: np.random.Generator, gender: int, age: int) -> Identity:
         hair_length=unit(around(0.5, 0.25)),
         glasses=bool(rng.random() < 0.04),
         clothes=str(rng.choice(("tee", "collar", "vee", "hood", "turtle"), p=(0.35, 0.25, 0.15, 0.15, 0.1))),
-        cloth=linear(*_CLOTHES[first]),
-        cloth_second=linear(*_CLOTHES[second]),
+        cloth=cloth,
+        cloth_second=other,
         shoulders=around(1.86 if female else 2.12, 0.07),
     )
