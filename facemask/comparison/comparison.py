@@ -44,7 +44,7 @@ class Comparison:
     scores
         By the keys of ``LABELS``.
     classes
-        By name: those that occur, with the people that have a photo of each.
+        By name: those that occur.
     flips
         Of the first run; see :func:`facemask.comparison.changes.flips`.
     knobs, code
@@ -59,7 +59,7 @@ class Comparison:
     people: int
     photos: int
     scores: Mapping[str, Difference]
-    classes: Mapping[str, tuple[Difference, int]]
+    classes: Mapping[str, Difference]
     flips: Sequence[Flip]
     knobs: Sequence[Knob]
     code: Sequence[str]
@@ -75,9 +75,29 @@ class Comparison:
         )
 
     @property
-    def moved(self) -> dict[str, tuple[Difference, int]]:
+    def moved(self) -> dict[str, Difference]:
         """Classes whose F1 changed by more than chance."""
-        return {name: one for name, one in self.classes.items() if one[0].beyond_chance}
+        return {name: one for name, one in self.classes.items() if one.beyond_chance}
+
+    @property
+    def still(self) -> str:
+        """What is to be said of classes where none moved; empty if one did."""
+        few = sum(one.people < paired.FEW for one in self.classes.values())
+        judged = (
+            f"; {few} of {len(self.classes)} have fewer than {paired.FEW} people and are not judged"
+            if few
+            else ""
+        )
+        return "" if self.moved else f"No class moved by more than chance{judged}."
+
+    @property
+    def coverage(self) -> str:
+        """How the intervals were made."""
+        seeds = " and the spread of the seeds" if len(self.second) > 1 else ""
+        return (
+            f"Intervals: paired bootstrap over people{seeds}; macro-F1 and log loss hold together at "
+            f"{100 * self.confidence:g} %, and so do all classes."
+        )
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -87,14 +107,14 @@ class Comparison:
     def to_json(self) -> dict[str, Any]:
         """Plain content for JSON; what is undefined is None."""
         scores = {name: self._plain(one) for name, one in self.scores.items()}
-        each = {name: self._plain(one) | {"people": people} for name, (one, people) in self.classes.items()}
+        each = {name: self._plain(one) for name, one in self.classes.items()}
         told = asdict(self) | {"scores": scores, "classes": each, "sentences": self.sentences}
         return told | {"power": power.POWER, "level": power.LEVEL}
 
-    def _plain(self, one: Difference) -> dict[str, Any]:
+    @staticmethod
+    def _plain(one: Difference) -> dict[str, Any]:
         numbers = {name: None if np.isnan(value) else round(value, 6) for name, value in asdict(one).items()}
-        told = {"beyond_chance": one.beyond_chance, "people_needed": one.people_needed(self.people)}
-        return numbers | {"seeds": one.seeds} | told
+        return numbers | {"beyond_chance": one.beyond_chance, "people_needed": one.people_needed}
 
 
 def compare(first: Revision, second: Sequence[Revision], cfg: params.Evaluate, *, seed: int) -> Comparison:
@@ -114,7 +134,6 @@ def compare(first: Revision, second: Sequence[Revision], cfg: params.Evaluate, *
     persons = pd.Index(sorted({person for rows in shared for person in rows.after["person"]}))
     pairs = [rows.pair(persons) for rows in shared]
     found = paired.differences(pairs, len(persons), cfg, seed=seed)
-    counts = _people_of_class(pairs)
     return Comparison(
         first=first.title,
         second=tuple(run.title for run in second),
@@ -123,22 +142,13 @@ def compare(first: Revision, second: Sequence[Revision], cfg: params.Evaluate, *
         photos=len({photo for rows in shared for photo in rows.after.index}),
         scores={key: found[key][0] for key in LABELS},
         classes={
-            name: (one, counts[number])
-            for number, (name, one) in enumerate(zip(classes.NAMES, found["f1"], strict=True))
-            if not np.isnan(one.value)
+            name: one for name, one in zip(classes.NAMES, found["f1"], strict=True) if not np.isnan(one.value)
         },
         flips=changes.flips(shared[0]),
         knobs=changes.knobs(first, second[0]),
         code=changes.code(first, second[0]),
         notes=tuple(dict.fromkeys(note for rows in shared for note in rows.notes)),
     )
-
-
-def _people_of_class(pairs: Sequence[paired.Pair]) -> list[int]:
-    seen = {
-        (int(k), int(person)) for pair in pairs for k, person in zip(pair.official, pair.person, strict=True)
-    }
-    return [sum(k == number for k, _ in seen) for number in range(classes.COUNT)]
 
 
 def _said(found: Comparison, key: str) -> str:
@@ -153,16 +163,17 @@ def _said(found: Comparison, key: str) -> str:
         return f"{said}; there are too few people, or resamples, to say whether that is chance."
     limits = f"difference {one.low:+.3f} to {one.high:+.3f}"
     if one.beyond_chance:
-        return f"{said}: more than chance ({limits})."
-    return f"{said}: within chance ({limits}). {_needed(found, one)}"
+        once = "" if one.seeds > 1 else " It is of one training each: another seed may undo it, see --seeds."
+        return f"{said}: more than chance ({limits}).{once}"
+    return f"{said}: within chance ({limits}). {_needed(one)}"
 
 
-def _needed(found: Comparison, one: Difference) -> str:
-    wanted = one.people_needed(found.people)
+def _needed(one: Difference) -> str:
+    wanted = one.people_needed
     stated = f"power {power.POWER:g}, level {power.LEVEL:g}"
     if wanted is None:
         return f"More people alone would not tell a difference of this size; more seeds might ({stated})."
-    if wanted <= found.people:
-        return f"A true difference of this size is about what {found.people:,} people can tell ({stated})."
-    more = f"about {wanted - found.people:,} more people would be needed"
+    if wanted <= one.people:
+        return f"A true difference of this size is about what {one.people:,} people can tell ({stated})."
+    more = f"about {wanted - one.people:,} more people would be needed"
     return f"To tell a true difference of this size, {more} ({stated})."

@@ -74,16 +74,19 @@ def _context(found: Comparison) -> dict[str, Any]:
         _WIDEST, *(abs(edge) for one in found.scores.values() for edge in (one.low, one.high, one.value))
     )
     rows = [_row(label, found.scores[key], key, scale) for key, label in LABELS.items()]
-    moved = [_row(f"{name} ({people} people)", one, "f1", 1.0) for name, (one, people) in found.moved.items()]
+    moved = [_row(f"{name} ({one.people} people)", one, "f1", 1.0) for name, one in found.moved.items()]
     worse = sum(not flip.better for flip in found.flips)
     return vars(found) | {
         "after": found.after,
         "sentences": found.sentences,
-        "percent": f"{100 * found.confidence:g}",
+        "coverage": found.coverage,
+        "still": found.still,
         "seeds": len(found.second),
         "rows": rows + moved,
         "moved": moved,
-        "each": [_row(name, one, "f1", 1.0) | {"people": n} for name, (one, n) in found.classes.items()],
+        "each": [
+            _row(name, one, "f1", 1.0) | {"people": str(one.people)} for name, one in found.classes.items()
+        ],
         "worse": worse,
         "better": len(found.flips) - worse,
     }

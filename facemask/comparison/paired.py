@@ -8,6 +8,8 @@ References
 Efron, B., and Tibshirani, R. J. (1993). An Introduction to the Bootstrap. Chapman & Hall: chapters 8 and 13.
 Hesterberg, T. C. (2015). What Teachers Should Know About the Bootstrap. The American Statistician 69 (4), 371-386:
 percentile intervals are too narrow for few units; section 5 widens them as Student's t does.
+Dunn, O. J. (1961). Multiple Comparisons Among Means. Journal of the American Statistical Association 56 (293), 52-64:
+Bonferroni's intervals, which hold together.
 """
 
 from __future__ import annotations
@@ -23,11 +25,16 @@ from scipy.stats import t as student
 
 from facemask.comparison import power
 from facemask.evaluation import intervals
+from facemask.records import classes
 from facemask.runtime.arrays import Floats, Ints
 from facemask.scoring import metrics
 from facemask.settings import params
 
 SCORES: Final = (*metrics.KEYS, "log_loss")
+# Scores that are judged: each verdict has its part of the level, so that all of them hold together.
+JUDGED: Final = ("macro_f1", "log_loss")
+# The difference of a class with fewer people hangs on whether one of them was drawn: its interval says nothing.
+FEW: Final = 10
 # Losses are summed as whole numbers: the order of a sum of floats would depend on the machine's cores.
 UNIT: Final = 1e-6
 
@@ -65,13 +72,15 @@ class Difference:
     value
         The difference; NaN where one of them is undefined.
     low, high
-        Its interval; NaN where none can be had.
+        Its interval; NaN where none can be had. Those of ``JUDGED`` hold together, and so do those of all classes.
     error
         Standard error that falls with the number of people.
     spread
         Standard deviation of the difference over seeds; NaN for a single one.
     seeds
         How many runs of the second side there are.
+    people
+        With a photo that counts.
     """
 
     before: float
@@ -82,18 +91,22 @@ class Difference:
     error: float
     spread: float
     seeds: int
+    people: int
 
     @property
     def beyond_chance(self) -> bool:
         """Whether the interval leaves out 0."""
         return bool(self.low > 0 or self.high < 0)
 
-    def people_needed(self, people: int) -> int | None:
-        """How many people like these ``people`` would tell this difference; None for no number."""
+    @property
+    def people_needed(self) -> int | None:
+        """How many people like these would tell this difference; None for no number."""
         if not self.value or not self.error > 0:
             return None
         fixed = self.spread / self.seeds**0.5 if self.seeds > 1 else 0.0
-        return power.people_needed(self.value, self.error, people, fixed)
+        return power.people_needed(
+            self.value, self.error, self.people, fixed, level=power.LEVEL / len(JUDGED)
+        )
 
 
 def differences(
@@ -127,13 +140,25 @@ def differences(
     for key in (*SCORES, "f1"):
         before, after = (np.stack([np.atleast_1d(one[side][key]) for one in whole]) for side in (0, 1))
         draws = None if drawn is None else drawn[key].reshape(cfg.bootstrap, -1)
+        units = _people_of_class(tables) if key == "f1" else [people]
         found[key] = [
             _difference(
-                before[:, k], after[:, k], None if draws is None else draws[:, k], people, cfg.confidence
+                before[:, k],
+                after[:, k],
+                None if draws is None else draws[:, k],
+                unit,
+                cfg.confidence,
+                each=key == "f1",
             )
-            for k in range(before.shape[1])
+            for k, unit in enumerate(units)
         ]
     return found
+
+
+def _people_of_class(tables: Sequence[Counts]) -> list[int]:
+    """People with a photo of each of the 18 classes, on any of the tables."""
+    seen = [table["before/class"].sum(2) > 0 for table in tables]
+    return [int(count) for count in np.logical_or.reduce(seen).sum(0)]
 
 
 def _tables(pair: Pair, people: int) -> Counts:
@@ -189,42 +214,44 @@ def _mean(values: Floats) -> Floats:
 
 
 def _difference(
-    before: Floats, after: Floats, draws: Floats | None, people: int, confidence: float
+    before: Floats, after: Floats, draws: Floats | None, people: int, confidence: float, *, each: bool
 ) -> Difference:
-    """One score: of each of S seeds, and of all draws."""
+    """One score: of each of S seeds, and of all draws; ``each`` for one of the classes."""
     defined = ~np.isnan(after - before)
     seeds = int(defined.sum())
-    each = (after - before)[defined]
-    value = float(each.mean()) if seeds else np.nan
-    spread = float(each.std(ddof=1)) if seeds > 1 else np.nan
+    values = (after - before)[defined]
+    value = float(values.mean()) if seeds else np.nan
+    spread = float(values.std(ddof=1)) if seeds > 1 else np.nan
     low = high = error = np.nan
     known = np.zeros(0) if draws is None else draws[~np.isnan(draws)]
-    if seeds and len(known) > 1:
+    if seeds and len(known) > 1 and people >= (FEW if each else 2):
         error = float(known.std(ddof=1))
-        if seeds == 1:
-            low, high = _expanded(known, people, confidence)
+        tail = (1 - confidence) / 2 / (classes.COUNT if each else len(JUDGED))
+        if seeds > 1 or each:
+            # The tail of one of 18 classes lies beyond what the draws can tell.
+            low, high = _pooled(value, error, people, spread, seeds, tail)
         else:
-            low, high = _pooled(value, error, people, spread, seeds, confidence)
+            low, high = _expanded(known, people, tail)
     old, new = (float(side[defined].mean()) if seeds else float(_mean(side)) for side in (before, after))
-    return Difference(old, new, value, low, high, error, spread, seeds)
+    return Difference(old, new, value, low, high, error, spread, seeds, people)
 
 
-def _expanded(draws: Floats, people: int, confidence: float) -> tuple[float, float]:
-    """Percentile interval at the coverage that makes up for few people (Hesterberg)."""
-    quantile = student.ppf((1 + confidence) / 2, people - 1) * (people / (people - 1)) ** 0.5
-    tail = NormalDist().cdf(-float(quantile))
-    low, high = np.quantile(draws, [tail, 1 - tail])
+def _expanded(draws: Floats, people: int, tail: float) -> tuple[float, float]:
+    """Percentile interval with the tails that make up for few people (Hesterberg)."""
+    quantile = student.ppf(1 - tail, people - 1) * (people / (people - 1)) ** 0.5
+    wider = NormalDist().cdf(-float(quantile))
+    low, high = np.quantile(draws, [wider, 1 - wider])
     return float(low), float(high)
 
 
 def _pooled(
-    value: float, error: float, people: int, spread: float, seeds: int, confidence: float
+    value: float, error: float, people: int, spread: float, seeds: int, tail: float
 ) -> tuple[float, float]:
     """Interval of a mean over seeds for other people and other seeds; degrees of freedom by Satterthwaite."""
-    parts = (error**2, spread**2 / seeds)
+    parts = (error**2, spread**2 / seeds if seeds > 1 else 0.0)
     total = sum(parts)
     if not total:
         return value, value
-    freedom = total**2 / (parts[0] ** 2 / (people - 1) + parts[1] ** 2 / (seeds - 1))
-    half = float(student.ppf((1 + confidence) / 2, freedom)) * total**0.5
+    freedom = total**2 / (parts[0] ** 2 / (people - 1) + parts[1] ** 2 / max(1, seeds - 1))
+    half = float(student.ppf(1 - tail, freedom)) * total**0.5
     return value - half, value + half

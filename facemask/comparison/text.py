@@ -40,7 +40,7 @@ def render(found: Comparison) -> str:
 def verdict(one: Difference, name: str) -> str:
     """``better`` or ``worse`` where a score differs by more than chance, ``within chance`` where it does not."""
     if np.isnan(one.low):
-        return "unknown"
+        return "few people"
     if not one.value:
         return "the same"
     if not one.beyond_chance:
@@ -50,14 +50,14 @@ def verdict(one: Difference, name: str) -> str:
 
 def _table(found: Comparison) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
-    heads = ["", "before", "after", "difference", f"{100 * found.confidence:g}% interval", ""]
+    heads = ["", "before", "after", "difference", "interval", ""]
     spread = len(found.second) > 1
     if spread:
         heads.insert(4, "spread over seeds")
     for place, head in enumerate(heads):
         table.add_column(head, justify="left" if place in (0, len(heads) - 1) else "right")
     rows = [(label, found.scores[key], key) for key, label in LABELS.items()]
-    rows += [(f"{name} ({people} people)", one, "f1") for name, (one, people) in found.moved.items()]
+    rows += [(f"{name} ({one.people} people)", one, "f1") for name, one in found.moved.items()]
     for label, one, key in rows:
         cells = [label, f"{one.before:.3f}", f"{one.after:.3f}", f"{one.value:+.3f}"]
         cells += [f"{one.spread:.3f}"] if spread else []
@@ -66,9 +66,10 @@ def _table(found: Comparison) -> Table:
 
 
 def _lines(found: Comparison) -> Iterator[str]:
+    yield found.coverage
     yield from found.notes
-    if not found.moved:
-        yield "No class moved by more than chance."
+    if found.still:
+        yield found.still
     yield from _flipped(found.flips)
     if found.knobs:
         yield "Params that differ:"
