@@ -220,6 +220,7 @@ def test_05_validation_and_inference_see_the_photos_alike(
     toy_yaml["background_removal"]["matting"] = {"kind": "grabcut", "iterations": 1, "height": 32}
     toy_yaml["train"]["image"] |= {"background": "black", "mean": [0.2, 0.4, 0.6], "std": [0.5, 0.3, 0.1]}
     toy_yaml["infer"]["views"] = [IDENTITY]
+    toy_yaml["combine"]["calibrate"] = {"kind": "none"}
     swap = {"kind": "swap", "p": 1.0, "fills": ["colour"]}
     mixing = {"kind": "mixup", "alpha": 1.0, "p": 1.0}
     cfg = chosen(toy_yaml, augment=[{"name": "InvertImg", "p": 1.0}], swap=swap, mixing=mixing)
