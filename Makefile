@@ -14,7 +14,7 @@ export DVC_NO_ANALYTICS := true
 export PYTHONHASHSEED := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv repro test test-fast lint format types bench back weights plots docs cache clean-cache
+.PHONY: help venv repro test test-fast lint format types bench back weights plots docs cache clean-cache repair
 
 help: ## list the targets
 	bold=""; plain=""
@@ -65,6 +65,7 @@ repro: venv ## run the pipeline: only what changed; prints the scores
 	    "git commit -m start, then make repro" >&2
 	  exit 1
 	fi
+	python -m facemask repair
 	dvc repro
 	echo
 	python -m facemask scores
@@ -114,3 +115,6 @@ cache: venv ## show how much the memo of per-photo results holds, and how much i
 
 clean-cache: ## delete the memo of the neural networks' per-photo results (changes no output)
 	rm -rf .cache
+
+repair: venv ## mend what a killed run left behind (dvc.lock, locks); make repro does so by itself
+	python -m facemask repair

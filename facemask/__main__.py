@@ -167,11 +167,33 @@ def _add_model(command: argparse.ArgumentParser) -> None:
     )
 
 
+def repair(_: argparse.Namespace) -> None:
+    """Mend a dvc.lock or a lock that a killed DVC left behind; says nothing where nothing is wrong."""
+    from facemask.commands import repair
+
+    for line in repair.everything(Path()):
+        print(line)
+
+
 def main() -> None:
     """Run one command; a user's mistake ends in one line and exit code 1."""
     parser = argparse.ArgumentParser(prog="python -m facemask", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for run in (preset, set_, apply, check, scores, compare, params, lr, predict, weights, page, cache):
+    for run in (
+        preset,
+        set_,
+        apply,
+        check,
+        scores,
+        compare,
+        params,
+        lr,
+        predict,
+        weights,
+        page,
+        cache,
+        repair,
+    ):
         command = commands.add_parser(run.__name__.rstrip("_"), help=run.__doc__, description=run.__doc__)
         command.set_defaults(run=run)
         if run is preset:
@@ -224,6 +246,8 @@ def main() -> None:
         arguments.run(arguments)
     except UserError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":
