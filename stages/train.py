@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from facemask.runtime import files
 from facemask.runtime.arrays import Table
 from facemask.runtime.launch import launch
 from facemask.settings import params, recipes
-from facemask.training import sides
+from facemask.training import resuming, sides
 from facemask.training.fit import fit
 
 PLAIN = [params.Identity(kind="identity")]
@@ -34,35 +35,39 @@ def run(
 ) -> None:
     """Read ``manifest``, ``faces`` and ``mattes``; write ``out`` (one fold's folder) and ``curves``.
 
-    ``live`` is DVCLive's folder, where the training can be watched.
+    ``live`` is DVCLive's folder, where the training can be watched. A training that was killed goes on from its last
+    whole epoch.
     """
-    chosen = sides.rows(cfg, fold, manifest)
-    photos, step = reader.PhotoReader(faces, mattes, cfg.image), cfg.batch_size
-    with sides.opened(cfg, chosen, photos) as opened:
-        train, val = opened.train, opened.val
-        fitted = fit(cfg, train, val, seed=seed, curves=curves, live=live, unlabelled=opened.unlabelled)
-        if fitted is None:
-            return
-        models = [fitted.model]
-        parts = (val.pixels[k : k + step] for k in range(0, len(val.pixels), step))
-        oof = predict(models, parts, PLAIN, "probabilities")
-    holdout = predict(models, photos.stream(reader.rows(chosen.held), step), PLAIN, "probabilities")
-    counts = np.bincount(train.labels, weights=train.repeats, minlength=classes.COUNT)
-    facts = {
-        "fold": fold,
-        "seed": seed,
-        "best_epoch": fitted.epoch + 1,
-        "val_macro_f1": round(fitted.macro_f1, 6),
-    }
-    with files.replacing(out) as folder:
-        folder.mkdir()
-        for name, part, probabilities in (
-            ("oof.csv", chosen.val, oof),
-            ("holdout.csv", chosen.held, holdout),
-        ):
-            tables.write(folder / name, _answers(part, probabilities), tables.PROBABILITIES)
-        prior = counts / counts.sum()
-        checkpoints.save(folder, checkpoints.Checkpoint(fitted.model.cpu(), cfg, prior), facts)
+    read = [folder / name for folder in (manifest, faces, mattes) for name in ("labelled", "extra", cfg.pool)]
+    settings = {"recipe": cfg.model_dump(mode="json"), "seed": seed}
+    with resuming.opened(fold, settings, [Path(__file__), *read]) as kept:
+        chosen = sides.rows(cfg, fold, manifest)
+        photos, step = reader.PhotoReader(faces, mattes, cfg.image), cfg.batch_size
+        with sides.opened(cfg, chosen, photos) as (train, val, unlabelled):
+            more: dict[str, Any] = {"curves": curves, "live": live, "checkpoints": kept}
+            fitted = fit(cfg, train, val, seed=seed, unlabelled=unlabelled, **more)
+            if fitted is None:
+                return
+            models = [fitted.model]
+            parts = (val.pixels[k : k + step] for k in range(0, len(val.pixels), step))
+            oof = predict(models, parts, PLAIN, "probabilities")
+        holdout = predict(models, photos.stream(reader.rows(chosen.held), step), PLAIN, "probabilities")
+        counts = np.bincount(train.labels, weights=train.repeats, minlength=classes.COUNT)
+        facts = {
+            "fold": fold,
+            "seed": seed,
+            "best_epoch": fitted.epoch + 1,
+            "val_macro_f1": round(fitted.macro_f1, 6),
+        }
+        with files.replacing(out) as folder:
+            folder.mkdir()
+            for name, part, probabilities in (
+                ("oof.csv", chosen.val, oof),
+                ("holdout.csv", chosen.held, holdout),
+            ):
+                tables.write(folder / name, _answers(part, probabilities), tables.PROBABILITIES)
+            prior = counts / counts.sum()
+            checkpoints.save(folder, checkpoints.Checkpoint(fitted.model.cpu(), cfg, prior), facts)
 
 
 def _answers(part: pd.DataFrame, probabilities: Table) -> pd.DataFrame:

@@ -28,7 +28,7 @@ from facemask.records import classes
 from facemask.runtime import hardware
 from facemask.runtime.arrays import Pixels
 from facemask.settings import recipes
-from facemask.training import fit, pixels, ranks
+from facemask.training import fit, pixels, ranks, trainer
 from facemask.training.batches import Side
 from facemask.training.task import Task
 
@@ -179,7 +179,7 @@ def epoch(recipe: recipes.Recipe, task: Task, batches: Iterable[Any]) -> turns.T
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with tempfile.TemporaryDirectory(prefix="facemask-bench-") as folder, warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning\..*")
-        run = fit.trainer(recipe, [clock], epochs=1, root=folder)
+        run = trainer.trainer(recipe, [clock], epochs=1, root=folder)
         run.fit(task, batches)
     return clock.taken
 

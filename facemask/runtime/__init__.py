@@ -4,6 +4,8 @@ launch
     from the command line to a stage's ``run``
 inputs
     what a stage was given, compared at its end
+parent
+    a process ends with the one that started it, and by Ctrl-C in one line
 executor
     several processes or threads, results in order
 cluster
@@ -16,6 +18,8 @@ progress
     bars and plain lines
 files
     atomic writes and checksummed reads
+shortages
+    lack of room, permission or memory, in one line
 errors
     the one exception that a user sees
 """

@@ -25,6 +25,13 @@ def processes() -> tuple[int | Literal["auto"], int]:
     return "auto", 1
 
 
+def is_first_process() -> bool:
+    """Whether this is the only training process, or the first of all: what is shared is its to write."""
+    # Whoever starts several sets some of these: torchrun, Lightning, SLURM.
+    names = ("RANK", "NODE_RANK", "LOCAL_RANK", "SLURM_PROCID")
+    return all(os.environ.get(name, "0") == "0" for name in names)
+
+
 def loader_workers() -> int:
     """Processes that prepare training batches; none on a small machine, where they would take the model's cores."""
     return min(8, cores() - 2) if cores() > 3 else 0

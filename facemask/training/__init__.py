@@ -14,10 +14,10 @@ losses, weighting
     what is lowered; class weights and frequencies
 optimisers, schedules, clipping, averaging, freezing
     how the weights move
-task, curves
-    the training loop's steps (Lightning), and what it logs
-fit, ranks
-    train one fold; in several processes
+task, curves, best
+    the training loop's steps (Lightning), what it logs, the epoch that is kept
+fit, trainer, ranks, resuming
+    train one fold; on this machine; in several processes; from where it was killed
 pseudo, refitting
     self-training on unlabelled photos; a logistic regression in place of the head
 rates

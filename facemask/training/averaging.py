@@ -31,6 +31,12 @@ def first_epoch(start: float, epochs: int) -> int:
     return min(math.ceil(start * epochs - 1e-9), epochs - 1)
 
 
+def averaged(trainer: L.Trainer) -> L.LightningModule | None:
+    """Return the task with averaged weights, once there are any."""
+    found = (one for one in trainer.callbacks if isinstance(one, Average) and one.exists())  # type: ignore[attr-defined]
+    return next((one.module for one in found), None)
+
+
 class Average(WeightAveraging):
     """Lightning's averaging, for averages that begin late and for devices other than the first processor.
 
@@ -43,10 +49,16 @@ class Average(WeightAveraging):
         """Whether anything has been averaged yet."""
         return self._average_model is not None and bool(self._average_model.n_averaged > 0)
 
+    @property
+    def module(self) -> L.LightningModule:
+        """The task with averaged weights."""
+        assert self._average_model is not None
+        assert isinstance(self._average_model.module, L.LightningModule)
+        return self._average_model.module
+
     def on_fit_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Move the average to where the network is by now; Lightning made it before."""
-        assert self._average_model is not None
-        self._average_model.module.to(task.device)
+        self.module.to(task.device)
 
     def on_validation_epoch_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Put the average in."""

@@ -209,6 +209,8 @@ def loader(photos: Dataset[T], order: Sampler[BatchPlan]) -> DataLoader[T]:
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
+        # The seed that it draws for its workers, which use none, would else come out of dropout's stream.
+        generator=torch.Generator(),
         # Workers inherit the open pixel store; they never touch CUDA.
         multiprocessing_context="fork" if workers else None,
     )

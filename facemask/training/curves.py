@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import pandas as pd
@@ -20,22 +21,22 @@ class Lines(Callback):
 
     def __init__(self, photos: int) -> None:
         self.photos = photos
-        self.start = 0.0
+        self.start, self.before = 0.0, 0
 
     def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """Start the clock."""
-        self.start = time.monotonic()
+        """Start the clock, after the epochs that were done before."""
+        self.start, self.before = time.monotonic(), trainer.current_epoch
 
     def on_validation_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Tell the epoch."""
         if trainer.sanity_checking or not trainer.is_global_zero or trainer.max_epochs is None:
             return
         done, scores = trainer.current_epoch + 1, trainer.callback_metrics
-        taken = time.monotonic() - self.start
-        left = taken / done * (trainer.max_epochs - done)
+        taken, here = time.monotonic() - self.start, done - self.before
+        left = taken / here * (trainer.max_epochs - done)
         task.print(
             f"epoch {done:>3}/{trainer.max_epochs}  loss {scores['train/loss']:.3f} / {scores['val/loss']:.3f}  "
-            f"macro-F1 {scores[MONITOR]:.3f}  {self.photos * done / taken:.0f} photos/s  {left:.0f} s left",
+            f"macro-F1 {scores[MONITOR]:.3f}  {self.photos * here / taken:.0f} photos/s  {left:.0f} s left",
             flush=True,
         )
 
@@ -61,18 +62,32 @@ class Curves(Callback):
         self._epochs: list[dict[str, float]] = []
 
     def on_fit_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """Open the folder, in the first process only."""
+        """Open the folder, in the first process only; epochs of a training that is resumed come first."""
         if trainer.is_global_zero:
             self._live = Live(str(self._where), save_dvc_exp=False, dvcyaml=None, report=None)
+            for epoch in self._epochs:
+                self._log(epoch)
 
     def on_validation_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Add the epoch."""
         if self._live is None or trainer.sanity_checking:
             return
         self._epochs.append({name: float(value) for name, value in sorted(trainer.callback_metrics.items())})
-        for name, value in self._epochs[-1].items():
+        self._log(self._epochs[-1])
+
+    def _log(self, epoch: dict[str, float]) -> None:
+        assert self._live is not None
+        for name, value in epoch.items():
             self._live.log_metric(name, value)
         self._live.next_step()  # type: ignore[no-untyped-call]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The epochs so far, for a checkpoint."""
+        return {"epochs": self._epochs}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take what :meth:`state_dict` gave."""
+        self._epochs = state_dict["epochs"]
 
     def on_fit_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Write the tables."""

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
-import tempfile
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.utilities.combined_loader import CombinedLoader
 
 from facemask.network.classifier import Classifier
-from facemask.runtime import hardware
 from facemask.runtime.arrays import Pixels
 from facemask.runtime.errors import UserError
 from facemask.settings import recipes
@@ -24,15 +23,12 @@ from facemask.training import averaging, pseudo, ranks, refitting
 from facemask.training.augment import Augmentation
 from facemask.training.backgrounds import Backgrounds
 from facemask.training.batches import Batches, EpochBatchSampler, Side, loader, sampler_weights
+from facemask.training.best import Best
 from facemask.training.curves import MONITOR, Curves, Lines
+from facemask.training.resuming import Resume
 from facemask.training.task import Task
+from facemask.training.trainer import trainer
 from facemask.training.unlabelled import EndlessBatchSampler, Pairs
-
-PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
-    "32": "32-true",
-    "bf16": "bf16-mixed",
-    "16": "16-mixed",
-}
 
 
 @dataclass(frozen=True)
@@ -46,11 +42,12 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Session:
-    """What a training needs beside its recipe and photos: the seed, and the folders of :class:`Curves`."""
+    """What a training needs beside its recipe and photos: the seed, the folders of :class:`Curves`, a checkpoint."""
 
     seed: int
     curves: Path
     live: Path
+    checkpoint: Path | None
 
 
 def fit(
@@ -62,6 +59,7 @@ def fit(
     curves: Path,
     live: Path,
     unlabelled: Pixels | None = None,
+    checkpoints: Path | None = None,
 ) -> Fitted | None:
     """Train on ``train``, choose the epoch with the best macro-F1 on ``val``.
 
@@ -72,6 +70,8 @@ def fit(
         self-training, those of the last.
     unlabelled
         (N, height, width, 3) uint8, for ``recipe.unlabelled``.
+    checkpoints
+        Folder in which every epoch is saved; a training that was killed goes on from there. None saves nothing.
 
     Returns
     -------
@@ -96,7 +96,10 @@ def fit(
     # Its notes on devices and products are no news of this training.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     torch.set_float32_matmul_precision("highest" if recipe.precision == "32" else "high")
-    session = Session(seed, curves, live)
+    saved = [
+        None if checkpoints is None else checkpoints / f"round{k}.ckpt" for k in range(1 + _rounds(recipe))
+    ]
+    session = Session(seed, curves, live, saved[0])
     fitted, first = _train(recipe, train, val, session, unlabelled)
     if isinstance(recipe.unlabelled, recipes.SelfTraining):
         assert unlabelled is not None
@@ -109,6 +112,7 @@ def fit(
             )
             if not len(chosen):
                 break
+            session = replace(session, checkpoint=saved[turn + 1])
             fitted, first = _train(recipe, pseudo.join(train, unlabelled, chosen, table), val, session, None)
     if isinstance(recipe.refit, recipes.RefitLogistic):
         refitting.logistic(recipe.refit, fitted.model, train, batch_size=recipe.batch_size, seed=seed)
@@ -117,33 +121,8 @@ def fit(
     return fitted if first else None
 
 
-def trainer(
-    recipe: recipes.Recipe, callbacks: list[Callback], *, epochs: int, root: str | None = None
-) -> L.Trainer:
-    """Lightning's trainer for this machine, or for one of the processes that torchrun or SLURM started."""
-    gpu = torch.cuda.is_available()
-    devices, machines = hardware.processes()
-    frozen = isinstance(recipe.freeze, (recipes.HeadOnly, recipes.Gradual))
-    split = devices * machines > 1 if isinstance(devices, int) else gpu and torch.cuda.device_count() > 1
-    return L.Trainer(
-        accelerator="auto",
-        devices=devices,
-        num_nodes=machines,
-        # Weights that get no gradient in some epochs would otherwise hang the exchange between processes.
-        strategy="ddp_find_unused_parameters_true" if frozen and split else "auto",
-        max_epochs=epochs,
-        precision=PRECISIONS[recipe.precision if gpu else "32"],
-        accumulate_grad_batches=recipe.accumulate,
-        logger=False,
-        callbacks=callbacks,
-        enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
-        default_root_dir=root,
-        num_sanity_val_steps=0,
-        enable_progress_bar=sys.stderr.isatty(),
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        benchmark=gpu,
-    )
+def _rounds(recipe: recipes.Recipe) -> int:
+    return recipe.unlabelled.rounds if isinstance(recipe.unlabelled, recipes.SelfTraining) else 0
 
 
 def loaders(
@@ -191,16 +170,13 @@ def _train(
     model = Classifier(recipe, cuts=train.cuts)
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
-    with tempfile.TemporaryDirectory(prefix="facemask-") as folder, warnings.catch_warnings():
-        # Lightning warns of choices made here on purpose: loader workers, logging interval, the checkpoint folder.
+    best, resume = Best(), Resume(session.checkpoint)
+    with warnings.catch_warnings():
+        # Lightning warns of choices made here on purpose: loader workers, logging interval.
         warnings.filterwarnings("ignore", module=r"lightning\..*")
-        # Whole checkpoints, since Lightning leaves averaged weights out of those that hold weights only.
-        best = ModelCheckpoint(folder, monitor=MONITOR, mode="max", save_top_k=1, save_weights_only=False)
-        photos = int(train.repeats.sum())
+        told = [Curves(session.curves, session.live), Lines(int(train.repeats.sum()))]
         run = trainer(
-            recipe,
-            [best, Curves(session.curves, session.live), Lines(photos), *_callbacks(recipe)],
-            epochs=recipe.epochs,
+            recipe, [best, *told, resume, *_callbacks(recipe)], epochs=recipe.epochs, files=resume.files
         )
         process = ranks.Process(run.global_rank, run.world_size)
         if process.world_size > 1 and torch.cuda.is_available():
@@ -219,10 +195,15 @@ def _train(
         )
         each = -(-count // recipe.accumulate)
         task = Task(recipe, model, train, steps=recipe.epochs * each, steps_per_epoch=each, seed=session.seed)
-        run.fit(task, batches, checks)
-        chosen = run.strategy.broadcast(_best(best) if run.is_global_zero else None)
-    assert chosen is not None
-    state, epoch, score = chosen
+        try:
+            run.fit(task, batches, checks, ckpt_path=resume.found())
+        except SystemExit:
+            # Lightning's answers to SIGTERM, with code 0, and to Ctrl-C.
+            if run.received_sigterm:
+                sys.exit(128 + signal.SIGTERM)
+            raise KeyboardInterrupt from None
+        kept = run.strategy.broadcast((best.weights, best.epoch, best.score))
+    state, epoch, score = kept
     if not all(bool(torch.isfinite(value).all()) for value in state.values() if value.is_floating_point()):
         raise UserError(
             "train: the training diverged, its weights are no numbers; lower train.lr, set train.clip or take "
@@ -232,14 +213,6 @@ def _train(
     fitted = Classifier(recipe, cuts=train.cuts, pretrained=False)
     fitted.load_state_dict(state)
     return Fitted(fitted.eval(), epoch, score), run.is_global_zero
-
-
-def _best(kept: ModelCheckpoint) -> tuple[dict[str, Any], int, float]:
-    """Weights, epoch and score of the best epoch."""
-    whole: dict[str, Any] = torch.load(kept.best_model_path, map_location="cpu", weights_only=True)
-    state = {k.removeprefix("model."): v for k, v in whole["state_dict"].items() if k.startswith("model.")}
-    assert kept.best_model_score is not None
-    return state, int(whole["epoch"]), float(kept.best_model_score)
 
 
 def _callbacks(recipe: recipes.Recipe) -> list[Callback]:

@@ -25,8 +25,9 @@ from facemask.runtime.errors import UserError
 from facemask.settings import recipes
 from facemask.training import ranks
 from facemask.training.batches import Side
-from facemask.training.fit import loaders, trainer
+from facemask.training.fit import loaders
 from facemask.training.task import Task
+from facemask.training.trainer import trainer
 
 # Below three steps a decade a slope is that of one batch against the next.
 FEWEST: Final = 20

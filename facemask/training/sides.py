@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -45,8 +46,7 @@ class Rows:
     cuts: bands.Cuts
 
 
-@dataclass(frozen=True)
-class Photos:
+class Photos(NamedTuple):
     """The decoded photos of :class:`Rows`, but for those held out."""
 
     train: Side

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from timm.scheduler.scheduler import Scheduler
 from torch import Tensor, nn
@@ -39,7 +40,7 @@ class Task(L.LightningModule):
     steps, steps_per_epoch
         Optimiser steps of the whole training, and of one epoch.
     seed
-        Of mixing.
+        Of mixing and dropout.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Task(L.LightningModule):
             }
         )
         self.priors = {name: weighting.log_prior(count) for name, count in counts.items()}
+        self.seed = seed
         self.mixing = mixing.build(recipe.mixing, seed)
         self.freezing = freezing.build(recipe.freeze, model.backbones)
         self.confusion = MulticlassConfusionMatrix(classes.COUNT)
@@ -152,7 +154,10 @@ class Task(L.LightningModule):
         clipping.clip(self.recipe.clip, self.model)
 
     def on_train_epoch_start(self) -> None:
-        """Start a new mean; freeze what this epoch does not train."""
+        """Start a new mean and new draws; freeze what this epoch does not train."""
+        # What is dropped out is then a function of the seed and the epoch, whatever ran or was skipped before.
+        generator = np.random.default_rng([self.seed, self.current_epoch, self.global_rank, 5])
+        torch.manual_seed(int(generator.integers(2**63)))
         self.train_loss.reset()
         self.freezing.start_epoch(self.current_epoch)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import resource
+import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from facemask.network.reader import Row
+from facemask.runtime.errors import UserError
 from facemask.training import pixels
 from facemask.training.pixels import decoded
 
@@ -50,11 +52,28 @@ def test_every_row_is_in_its_place(mattes):
             assert masks is None
 
 
-def test_the_stores_are_mapped_and_go_with_the_block():
+def test_the_stores_are_mapped_and_leave_nothing_to_a_kill(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with decoded(Numbered(), ROWS, label="test", mattes=True) as (photos, masks):
-        files = [Path(photos.filename), Path(masks.filename)]
-        assert all(file.is_file() for file in files)
-    assert not any(file.parent.exists() for file in files)
+        assert isinstance(photos, np.memmap)
+        assert isinstance(masks, np.memmap)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_without_room_it_is_told_before_a_page_is_touched(monkeypatch):
+    """A mapped page without room behind it ends a process by a bus error."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with (
+            pytest.raises(
+                UserError, match=r"no room for the decoded photos, 252 bytes \(.*\): .* free; .*TMPDIR"
+            ),
+            decoded(Numbered(), ROWS, label="test"),
+        ):
+            raise AssertionError("not to be reached")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("rows", [[], [4], [6, 0, 0, 5, 2]])
