@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import forkserver
 from typing import Any, Protocol, TypeVar
 
 from facemask.runtime.errors import UserError
@@ -64,6 +66,7 @@ def processes(
     # A fork server is a fresh process without threads, so that forking it is safe; the imports are paid once.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, *preload])
+    _start_fork_server()
     pool = futures.ProcessPoolExecutor(workers, mp_context=context, initializer=_install, initargs=(task,))
     try:
         yield from _local(pool, _work, chunks, 2 * workers)
@@ -105,10 +108,28 @@ def in_order(
 def _local(
     pool: futures.Executor, work: Callable[[Any], Any], chunks: Sequence[Sequence[Any]], ahead: int
 ) -> Iterator[Any]:
+    wait = True
     try:
         yield from in_order(lambda chunk: pool.submit(work, chunk), chunks, ahead)
+    except KeyboardInterrupt:
+        wait = False
+        for process in multiprocessing.active_children():
+            process.kill()
+        raise
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown(wait=wait, cancel_futures=True)
+
+
+def _start_fork_server() -> None:
+    """Start it deaf to Ctrl-C, which reaches workers too and is answered by this process alone."""
+    if threading.current_thread() is not threading.main_thread():
+        forkserver.ensure_running()
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _install(task: Callable[[Any], Any]) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from filelock import FileLock, Timeout
 
-from facemask.runtime import files, inputs
+from facemask.runtime import files, inputs, parent, shortages
 from facemask.runtime.errors import UserError
 from facemask.settings import config, loading, params
 
@@ -46,8 +46,8 @@ def launch(run: Callable[..., None]) -> None:
     A parameter annotated with a config class gets that view of ``params.yaml``; ``seed``, ``engine`` and the
     :data:`FOLDERS` get theirs; a ``Path`` or another ``int`` becomes a command-line option of its name. A
     :class:`UserError` is printed in one line and ends the process with code 1; so do a second copy of the same stage
-    started beside a running one, and an edit of what the stage was given while it ran: DVC, which hashes dependencies
-    after a command, would record it as used.
+    started beside a running one, a lack of room, of a permission or of memory, and an edit of what the stage was given
+    while it ran: DVC, which hashes dependencies after a command, would record it as used. Ctrl-C is one line too.
     """
     stage = run.__module__ if run.__module__ != "__main__" else Path(sys.argv[0]).stem
     stage = stage.rsplit(".", 1)[-1]
@@ -74,6 +74,13 @@ def launch(run: Callable[..., None]) -> None:
             unchanged.verify()
     except UserError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{parent.INTERRUPTED}\n")
+        sys.exit(parent.CODE)
+    except Exception as error:
+        if (told := shortages.line(error)) is None:
+            raise
+        sys.exit(f"error: {stage}: {told}")
 
 
 def _configured(kinds: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
