@@ -9,18 +9,21 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import psutil
 import pytest
 import yaml
+from moto.server import ThreadedMotoServer
 
 from facemask.records import classes, tables
 
 pytestmark = pytest.mark.slow
 
+S3 = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
 ANSWERS = {"combine", "evaluate", "infer", "audit"}
 ALL = {
     "check",
@@ -248,3 +251,82 @@ def _inside(folder: Path) -> list[list[str]]:
         for process in psutil.process_iter(["cwd", "cmdline"])
         if process.info["cwd"] and Path(process.info["cwd"]).is_relative_to(folder)
     ]
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[Any]:
+    """An empty bucket of an S3-compatible server on this machine, as boto3 gives it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in S3.items():
+            patch.setenv(name, value)
+        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        server.start()
+        host, port = server.get_host_and_port()
+        try:
+            yield boto3.resource("s3", endpoint_url=f"http://{host}:{port}").create_bucket(Bucket="facemask")
+        finally:
+            server.stop()
+
+
+def test_a_second_clone_gets_all_from_the_remote_and_runs_nothing(
+    finished: Project, bucket: Any, tmp_path: Path
+) -> None:
+    """Outputs and an experiment through S3; what is corrupt or missing there is found and made anew."""
+    finished.run("git", "checkout", "--quiet", "--force", "main")
+    finished.run("git", "clean", "--quiet", "--force", "-d")
+    finished.run("dvc", "checkout", "--quiet", "--force")
+    endpoint = bucket.meta.client.meta.endpoint_url
+    for words in (
+        ("add", "--default", "shared", f"s3://{bucket.name}/store"),
+        ("modify", "shared", "endpointurl", endpoint),
+        ("modify", "shared", "verify", "true"),
+    ):
+        finished.run("dvc", "remote", *words)
+    finished.commit("a remote")
+    finished.run("dvc", "exp", "run", "--name", "sure", "-S", "evaluate.confidence=0.5")
+    wanted = {
+        name: (finished.folder / name).read_bytes()
+        for name in ("params.yaml", "metrics/oof.json", "dvc.lock")
+    }
+    finished.run("git", "checkout", "--quiet", "--force", "main")
+    finished.run("dvc", "checkout", "--quiet", "--force")
+    finished.run("dvc", "push", "--quiet")
+    server = Project(tmp_path / "server")
+    server.folder.mkdir()
+    server.run("git", "init", "--quiet", "--bare", "--initial-branch=main")
+    finished.run("git", "remote", "set-url", "origin", str(server.folder))
+    finished.run("git", "push", "--quiet", "origin", "main")
+    finished.run("dvc", "exp", "push", "--quiet", "origin", "sure")
+
+    def clone(name: str) -> Project:
+        project = Project(tmp_path / name)
+        project.folder.mkdir()
+        project.run("git", "clone", "--quiet", str(server.folder), ".")
+        return project
+
+    second = clone("second")
+    second.run("dvc", "pull", "--quiet")
+    assert second.dvc("repro") == set()
+    assert second.results() == finished.results()
+    second.run("dvc", "exp", "pull", "--quiet", "origin", "sure")
+    second.run("python", "-m", "facemask", "apply", "sure")
+    assert {name: (second.folder / name).read_bytes() for name in wanted} == wanted
+    assert second.dvc("repro") == set()
+
+    # One object is corrupt, one is missing, of two stages; those before and after them are restored.
+    for stage, harm in (("combine", "corrupt"), ("infer", "missing")):
+        listed = yaml.safe_load((finished.folder / "dvc.lock").read_text())["stages"][stage]["outs"]
+        md5 = next(out["md5"] for out in listed if out["md5"].endswith(".dir"))
+        tree = bucket.Object(f"store/files/md5/{md5[:2]}/{md5[2:]}")
+        inside = json.loads(tree.get()["Body"].read())[0]["md5"]
+        file = bucket.Object(f"store/files/md5/{inside[:2]}/{inside[2:]}")
+        if harm == "corrupt":
+            file.put(Body=file.get()["Body"].read()[:-1] + b"x")
+        else:
+            file.delete()
+    third = clone("third")
+    with pytest.raises(AssertionError, match="Is your cache up to date"):
+        third.run("dvc", "pull")
+    assert third.dvc("repro") == {"combine", "infer"}
+    assert third.results() == finished.results()
+    assert "up to date" in third.run("dvc", "status")
