@@ -14,6 +14,7 @@ PARAMS = Path("params.yaml")
 PRESETS = Path("presets")
 SAMPLE = Path("data/sample")
 LABEL_FIXES = Path("data/label_fixes.csv")
+REVIEW = Path("data/review.csv")
 PAGE = Path(".dvc/plots/offline.html")
 
 
@@ -105,6 +106,28 @@ def weights(arguments: argparse.Namespace) -> None:
         print(f"{path}: here, and the one that was meant")
 
 
+def review(arguments: argparse.Namespace) -> None:
+    """Show what looks wrong on a page of this machine, and take decisions on it."""
+    from facemask.records.roots import Roots
+    from facemask.review import desk, server
+    from facemask.settings import loading
+
+    cfg = loading.load(PARAMS)
+    where = Roots(Path(cfg.data.root), Path(cfg.data.extra), Path("data/synthesise"))
+    files = {"table": Path("data/fix_labels/photos.csv"), "audited": Path("data/audit"), "review": REVIEW}
+    lock = Path(".dvc/tmp/review.lock")
+    shown = desk.Desk(cfg, where=where, label_fixes=LABEL_FIXES, lock=lock, **files)
+    if cfg.fix_labels.trust == "none":
+        print("fix_labels.trust is none: what you accept is written, but no run applies it")
+    reviewer = arguments.reviewer or server.whoami()
+    server.serve(
+        shown,
+        port=arguments.port,
+        reviewer=reviewer,
+        told=lambda page: print(f"{page}  (Ctrl+C ends)", flush=True),
+    )
+
+
 def page(_: argparse.Namespace) -> None:
     """Write the template of DVC's plots page that needs no network."""
     from facemask.commands import page
@@ -190,6 +213,7 @@ def main() -> None:
         lr,
         predict,
         weights,
+        review,
         page,
         cache,
         repair,
@@ -221,6 +245,11 @@ def main() -> None:
             command.usage = "%(prog)s KEY VALUE [knob=value ...] [KEY VALUE ...]"
             command.add_argument(
                 "words", nargs="+", metavar="KEY VALUE", help="such as train.loss focal gamma=2"
+            )
+        if run is review:
+            command.add_argument("--port", type=int, default=8421, help="0 takes one that is free")
+            command.add_argument(
+                "--reviewer", default="", help="whom the rows name; by default git's user.name"
             )
         if run is lr:
             command.add_argument("--fold", type=int, default=0, help="whose training side is used")

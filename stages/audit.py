@@ -39,11 +39,11 @@ def run(
     with cluster.workers(engine) as pool:
         jobs = [job for name, part in boxes.items() for job in measures.jobs(part, name)]
         measured = measures.measure(jobs, faces, cfg.network, pool)
-    found = labels.find(asked, facts.dataset(about), cfg.score)
+    found = labels.find(asked, cfg.score)
     found += duplicates.find(cfg, rows, measured)
     for name in ("labelled", "extra"):
         found += quality.find(cfg, boxes[name].merge(photos[["photo", "folder"]], on="photo"), measured)
-    ranked = suspects.ranked(found)
+    ranked = suspects.ranked(found, facts.dataset(about))
     with files.replacing(out) as folder:
         tables.write(folder / suspects.TABLE.name, ranked, suspects.TABLE)
         files.write_json(folder / "about.json", facts.summary(ranked, asked, photos, noise.summary(asked)))

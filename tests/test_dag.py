@@ -71,6 +71,7 @@ ROOMS: dict[str, set[str]] = {
     "settings": set(),
     "commands": set(),
     "comparison": set(),
+    "review": set(),
 }
 
 # Every key of params.yaml, or the section it stands in -> exactly the stages that run again when it changes, besides

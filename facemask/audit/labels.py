@@ -80,22 +80,20 @@ def collect(rows: pd.DataFrame, probabilities: Floats) -> dict[Attribute, Labell
     return found
 
 
-def find(found: Mapping[Attribute, Labelled], dataset: str, least: float) -> list[Suspect]:
+def find(found: Mapping[Attribute, Labelled], least: float) -> list[Suspect]:
     """List labels that another one beats by a score of at least ``least``.
 
     Parameters
     ----------
     found
         What :func:`collect` returned.
-    dataset
-        Name of the data set in ``data/label_fixes.csv``.
     """
     rows = found["mask"].rows
     folders = rows.drop_duplicates("folder").groupby("person")["folder"].nunique()
     several = set(folders[folders > 1].index)
     listed = [*_masks(found["mask"]), *_people("gender", found["gender"]), *_people("age", found["age"])]
     return [
-        replace(one, dataset=dataset, id=_id(rows, one.person, several) if one.field else "")
+        replace(one, id=_id(rows, one.person, several)) if one.field else one
         for one in listed
         if one.score >= least
     ]

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
+import numpy as np
 import pandas as pd
 
-from facemask.records import tables
+from facemask.records import roots, tables
 
 Attribute = Literal["mask", "gender", "age", "identity", "photo"]
 Reason = Literal[
@@ -69,7 +70,7 @@ class Suspect:
         What the networks say instead, or what was measured.
     other
         Key of a second photo, of swapped files and of one face under two names; else empty.
-    dataset, id, field, old, new
+    id, field, old, new
         The row of ``data/label_fixes.csv`` that would correct it; ``field`` is empty where no row can, and ``new``
         where a person has to say the value.
     """
@@ -82,18 +83,24 @@ class Suspect:
     given: str
     seen: str
     other: str = ""
-    dataset: str = ""
     id: str = ""
     field: str = ""
     old: str = ""
     new: str = ""
 
 
-def ranked(found: Iterable[Suspect]) -> pd.DataFrame:
-    """Sort suspects by score, best first, and number them from 1; see :data:`TABLE`."""
+def ranked(found: Iterable[Suspect], dataset: str) -> pd.DataFrame:
+    """Sort suspects by score, best first, and number them from 1; see :data:`TABLE`.
+
+    Parameters
+    ----------
+    dataset
+        Name of the main data set; photos of extra ones tell their own.
+    """
     order = sorted(found, key=lambda one: (-round(one.score, 6), one.attribute, one.photo, one.other))
-    columns = [name for name in TABLE.columns if name != "rank"]
+    columns = [name for name in TABLE.columns if name not in ("rank", "dataset")]
     frame = pd.DataFrame([asdict(one) for one in order], columns=columns)
     texts = [name for name in columns if name != "score"]
     frame = frame.astype(dict.fromkeys(texts, str) | {"score": "float64"})
-    return frame.assign(rank=range(1, len(frame) + 1)).astype({"rank": "int64"})
+    sets = [roots.dataset(photo) or dataset for photo in frame["photo"]]
+    return frame.assign(rank=np.arange(1, len(frame) + 1), dataset=pd.Series(sets, dtype=str))

@@ -79,7 +79,7 @@ def test_ten_planted_errors_come_first_and_are_corrected_by_their_own_rows(tmp_p
     table[bare] = table[truth.index[(truth["person"] == "000045") & (truth["kind"] == "mask1")][0]]
     shown[bare] = 0
 
-    found = suspects.ranked(labels.find(labels.collect(given, table), "mine", 0.6))
+    found = suspects.ranked(labels.find(labels.collect(given, table), 0.6), "mine")
     ten = found.head(10)
     assert set(ten["id"]) == {*genders, *exchanged, "000045"}
     assert (found["score"].diff().dropna() <= 0).all()
@@ -95,7 +95,7 @@ def test_ten_planted_errors_come_first_and_are_corrected_by_their_own_rows(tmp_p
 def test_a_wrong_age_is_a_suspect_that_only_a_person_can_correct() -> None:
     truth = people(30)
     given = rename(truth, "000006", age=60)
-    found = suspects.ranked(labels.find(labels.collect(given, answers(truth)), "mine", 0.6))
+    found = suspects.ranked(labels.find(labels.collect(given, answers(truth)), 0.6), "mine")
     assert found.loc[0, ["id", "attribute", "field", "old", "new", "seen"]].tolist() == [
         "000006", "age", "age", "60", "", "<30",
     ]  # fmt: skip
@@ -109,7 +109,7 @@ def test_what_was_corrected_before_gets_no_second_row() -> None:
     at = given.index[given["person"] == "000005"]
     given.loc[at, "kind"] = given.loc[at, "kind"].replace({"normal": "mask1", "mask1": "normal"})
     given["mask"] = given["kind"].map(raw.MASK_OF)
-    found = suspects.ranked(labels.find(labels.collect(given, answers(truth)), "mine", 0.6))
+    found = suspects.ranked(labels.find(labels.collect(given, answers(truth)), 0.6), "mine")
     assert sorted(found["person"].str[:6]) == ["000002", "000005"]
     assert (found[["field", "old", "new"]] == "").all(axis=None)
 
@@ -121,7 +121,7 @@ def test_one_id_with_two_folders_is_named_by_folder() -> None:
     wrong = truth["folder"].str.startswith("000003")
     truth.loc[wrong, "gender"] = 0
     truth.loc[wrong, "folder"] = truth.loc[wrong, "folder"].str.replace("female", "male")
-    (found,) = labels.find(labels.collect(truth, table), "mine", 0.6)
+    (found,) = labels.find(labels.collect(truth, table), 0.6)
     assert found.id == found.person
     assert found.person.startswith("000003_male")
 
@@ -130,7 +130,7 @@ def test_votes_of_a_folder_outweigh_one_photo() -> None:
     rows = people(12)
     table = answers(rows)
     table[0] = np.roll(table[0], 3)  # one photo that looks like the other gender
-    assert labels.find(labels.collect(rows, table), "mine", 0.6) == []
+    assert labels.find(labels.collect(rows, table), 0.6) == []
 
 
 @pytest.mark.parametrize("moved", [(5, 6), (0, 6), (2, 5)])
