@@ -13,7 +13,7 @@ import pandas as pd
 from facemask.mattes import mattes, sheet
 from facemask.photos import contact, memo, photos
 from facemask.pixels import archive
-from facemask.records import tables
+from facemask.records import left_out, tables
 from facemask.records.roots import Roots
 from facemask.runtime import cluster, files, progress
 from facemask.runtime.launch import launch
@@ -63,10 +63,13 @@ def run(
             part = result[table["set"] == name]
             tables.write(folder / name / "mattes.csv", part, tables.MATTES)
             counts[name] = mattes.report(part)
+        told = mattes.told(result["status"])
         files.write_json(folder / "about" / "counts.json", counts)
+        left_out.keep(folder / "about", told)
         contact.write(
             folder / "about" / "sheet.jpg", sheet.draw(table.assign(matte=result["status"]), folder, where)
         )
+    left_out.tell(told)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from facemask.manifest import class_counts, manifest
-from facemask.records import bands, tables
+from facemask.records import bands, left_out, tables
 from facemask.runtime import files
 from facemask.runtime.launch import launch
 from facemask.settings import params
@@ -42,12 +42,13 @@ def run(
         for name, (part, schema) in written.items():
             tables.write(folder / name / schema.name, part[list(schema.columns)], schema)
         bands.write(folder / "labelled", bands.Cuts(cuts.young_cut, cuts.age_cut))
-        left_out = len(found) - len(unlabelled)
-        files.write_json(
-            folder / "about" / "counts.json", manifest.counts(rows, len(listed), len(unlabelled), left_out)
-        )
+        counts = manifest.counts(rows, len(listed), len(unlabelled), len(found) - len(unlabelled))
+        told = manifest.told(rows, listed, found, unlabelled)
+        files.write_json(folder / "about" / "counts.json", counts)
+        left_out.keep(folder / "about", told)
         per_class = manifest.class_counts(rows)
         class_counts.draw(per_class["official"], per_class["balanced"], folder / "about" / "classes.png")
+    left_out.tell(told)
 
 
 def main() -> None:

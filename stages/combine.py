@@ -18,7 +18,7 @@ import pandas as pd
 
 from facemask.ensemble import ensembles, experiments, facts
 from facemask.ensemble.combiner import Combiner
-from facemask.records import tables
+from facemask.records import left_out, tables
 from facemask.runtime import files
 from facemask.runtime.launch import launch
 from facemask.scoring import metrics, predictions
@@ -70,6 +70,11 @@ def run(
             about |= {} if where else {name: _scores(split, joined[name]) for name, split in splits.items()}
         files.write_json(folder / "combiner.json", combiner.to_json())
         files.write_json(folder / "about.json", about)
+    apart = rows["split"] == "train"
+    untrained = apart & ~rows["fold"].isin(folds.folds)
+    unreadable = ~untrained & (rows["status"] != "ok")
+    reasons = {"of folds that are not trained": int(untrained.sum()), "unreadable": int(unreadable.sum())}
+    left_out.tell(left_out.line("combine", len(rows), "labelled photos", reasons))
 
 
 def _stacked(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from facemask.evaluation import charts, pictures, results
-from facemask.records import tables
+from facemask.records import left_out, tables
 from facemask.runtime import files
 from facemask.runtime.launch import launch
 from facemask.scoring import predictions
@@ -35,6 +35,9 @@ def run(
             folder / "details.json", {"confidence": cfg.confidence, "eval_photos_used": used} | details
         )
     files.write_json(scores, results.headline(found))
+    missing = len(rows) - sum(len(split.photos) for split in splits.values())
+    reasons = {"not scored (unreadable, or of folds that are not trained)": missing}
+    left_out.tell(left_out.line("evaluate", len(rows), "labelled photos", reasons))
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from facemask.faces import faces, finders, sheet
 from facemask.photos import contact, memo, photos
 from facemask.pixels import archive
-from facemask.records import tables
+from facemask.records import left_out, tables
 from facemask.records.roots import Roots
 from facemask.runtime import cluster, files, progress
 from facemask.runtime.launch import launch
@@ -50,11 +50,14 @@ def run(
                     crops.add(f"{key}.jpg", image)
             tables.write(folder / name / "boxes.csv", part, tables.BOXES)
             counts[name] = faces.report(part, table.loc[part.index], tried, seen)
+        told = faces.told(boxed["status"])
         files.write_json(folder / "about" / "counts.json", counts)
+        left_out.keep(folder / "about", told)
         contact.write(
             folder / "about" / "sheet.jpg",
             sheet.draw(boxed.assign(kind=table["kind"], set=table["set"]), folder),
         )
+    left_out.tell(told)
 
 
 def main() -> None:

@@ -5,7 +5,6 @@ Run as ``python -m stages.fix_labels``.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pandas as pd
 
 from facemask.labels import extra as extra_sets
 from facemask.labels import fixes, health
-from facemask.records import raw, tables
+from facemask.records import left_out, raw, tables
 from facemask.records.roots import Roots
 from facemask.runtime import files
 from facemask.runtime.launch import launch
@@ -45,6 +44,7 @@ def run(
     )
     checked = health.check(where, photos["photo"].to_list())
     photos = photos.merge(checked, on="photo", how="left", validate="one_to_one")
+    health.require(photos, where, cfg.tolerate)
     damaged = photos[photos["reason"] != ""]
     unreadable = damaged[["photo"]].assign(reason="unreadable: " + damaged["reason"])
     quarantine = pd.concat([layout.notes, more.notes, unreadable]).sort_values(["photo", "reason"])
@@ -59,14 +59,17 @@ def run(
         "fixes": chosen.counts(),
         "extra": {one.name: one.counts() for one in sets},
     }
+    left = health.told(photos, quarantine["reason"])
     with files.replacing(out) as folder:
         tables.write(folder / tables.PHOTOS.name, photos.drop(columns="reason"), tables.PHOTOS)
         tables.write(folder / tables.ANSWERS.name, layout.answers, tables.ANSWERS)
         tables.write(folder / "about" / tables.QUARANTINE.name, quarantine, tables.QUARANTINE)
         files.write_json(folder / "about" / "counts.json", counts)
+        left_out.keep(folder / "about", left)
     told = [str(chosen), *map(str, sets)]
     told += [] if len(layout.eval) else ["no eval photos: there will be no submission"]
-    sys.stdout.write("".join(f"{line}\n" for line in told))
+    for line in (*told, left):
+        left_out.tell(line)
 
 
 def _table(sets: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

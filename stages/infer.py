@@ -13,7 +13,7 @@ import numpy as np
 
 from facemask.ensemble import combiner, experiments
 from facemask.network import reader
-from facemask.records import classes, tables
+from facemask.records import classes, left_out, tables
 from facemask.runtime import files, progress
 from facemask.runtime.arrays import Table
 from facemask.runtime.launch import launch
@@ -62,10 +62,14 @@ def run(
     about |= {"scored": int(scored.sum()), "eval_photos_used": join.eval_photos_used}
     about |= cfg.model_dump(mode="json", include={"views", "average"})
     about["members"] = [asdict(member) for member in join.members]
+    constant = {"unreadable, answered by a constant (class frequencies of training)": about["unreadable"]}
+    told = left_out.line("infer", len(table), "eval photos", constant)
     with files.replacing(out) as folder:
         about["answers"] = submission.write(folder, image_ids, answers)
+        left_out.keep(folder, told)
         files.write_json(folder / "about.json", about | metrics.rounded(found))
     files.write_json(scores, metrics.rounded({"eval": found["macro_f1"]} if found else {}))
+    left_out.tell(told)
 
 
 def main() -> None:

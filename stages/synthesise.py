@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from facemask.records import tables
+from facemask.records import left_out, tables
 from facemask.runtime import executor, files, hardware, progress
 from facemask.runtime.errors import UserError
 from facemask.runtime.launch import launch
@@ -58,7 +58,10 @@ def run(cfg: params.Synthesise, *, unmasked_faces: Path, out: Path) -> None:
         counts = {"no_face": studio.NO_FACE, "turned": studio.TURNED, "unreadable": "unreadable"}
         report = {name: reasons[reason] for name, reason in counts.items()}
         about = {"faces": len(found), "people": len(made), "skipped": len(skipped)}
+        told = left_out.line("synthesise", len(found), "faces", reasons)
         files.write_json(folder / "about.json", about | report)
+        left_out.keep(folder, told)
+    left_out.tell(told)
 
 
 def _write(folder: Path, made: Sequence[unmasked.Face], skipped: Sequence[tuple[str, str]]) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from facemask.network import checkpoints, reader
 from facemask.network.predict import predict
-from facemask.records import classes, tables
+from facemask.records import classes, left_out, tables
 from facemask.runtime import files
 from facemask.runtime.arrays import Table
 from facemask.runtime.launch import launch
@@ -68,6 +68,8 @@ def run(
                 tables.write(folder / name, _answers(part, probabilities), tables.PROBABILITIES)
             prior = counts / counts.sum()
             checkpoints.save(folder, checkpoints.Checkpoint(fitted.model.cpu(), cfg, prior), facts)
+    given = sum(map(len, (chosen.train, chosen.val, chosen.held))) + chosen.unreadable
+    left_out.tell(left_out.line(f"train fold {fold}", given, "photos", {"unreadable": chosen.unreadable}))
 
 
 def _answers(part: pd.DataFrame, probabilities: Table) -> pd.DataFrame:

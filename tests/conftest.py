@@ -133,7 +133,9 @@ def list_photos() -> Callable[..., dict[str, Path]]:
     """Runs fix_labels on a folder in the contest's layout; see ``run``."""
     from stages import fix_labels
 
-    def run(root: Path, *, dataset: str = "mine", trust: str = "confirmed") -> dict[str, Path]:
+    def run(
+        root: Path, *, dataset: str = "mine", trust: str = "confirmed", tolerate: float = 1.0
+    ) -> dict[str, Path]:
         """Return where a photo stage finds the table and the photos, as it wants to be told.
 
         Beside ``root`` lie ``extra``, ``synthetic`` and ``label_fixes.csv``: empty unless a test has filled them.
@@ -145,7 +147,7 @@ def list_photos() -> Callable[..., dict[str, Path]]:
         if not listed.exists():
             listed.write_text("dataset,id,field,old,new,status,source,note\n")
         out = root.with_name("fix_labels")
-        cfg = params.FixLabels.model_validate({"dataset": dataset, "trust": trust})
+        cfg = params.FixLabels.model_validate({"dataset": dataset, "trust": trust, "tolerate": tolerate})
         fix_labels.run(cfg, **places, label_fixes=listed, out=out)
         return places | {"photo_table": out / "photos.csv"}
 
@@ -202,6 +204,7 @@ def toy_yaml(params_yaml: dict[str, Any]) -> dict[str, Any]:
     params_yaml["sample_data"] |= {"train_people": 12, "eval_people": 6}
     params_yaml["face_crop"] |= {"finder": {"kind": "fixed", "box": [0.2, 0.1, 0.8, 0.9]}, "size": [32, 24]}
     params_yaml["background_removal"]["matting"] = {"kind": "none"}
+    params_yaml["fix_labels"]["tolerate"] = 1.0
     params_yaml["build_manifest"] |= {"folds": 2, "holdout": 0.0, "balance": {"kind": "none"}}
     train = params_yaml["train"]
     train["image"] |= {"size": [32, 24], "background": "keep"}

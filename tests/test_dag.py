@@ -89,6 +89,7 @@ AFFECTS: dict[str, set[str]] = {
     "sample_data.seed": {"sample_data", *FROM_LABELS},
     "fix_labels.dataset": FROM_LABELS,
     "fix_labels.trust": FROM_LABELS,
+    "fix_labels.tolerate": FROM_LABELS,
     "face_crop.finder": {"face_crop", *FROM_MANIFEST},
     "face_crop.choose": {"face_crop", *FROM_MANIFEST},
     "face_crop.fallback": {"face_crop", *FROM_MANIFEST},

@@ -9,9 +9,11 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import pandas as pd
+
 from facemask.ensemble import experiments
 from facemask.labels import extra as extra_sets
-from facemask.labels import fixes
+from facemask.labels import fixes, health
 from facemask.records import bands, raw, roots
 from facemask.runtime.errors import UserError
 from facemask.settings import params, recipes
@@ -53,8 +55,10 @@ def _photos(cfg: params.Params, root: Path, extra: Path, sample: Path, label_fix
             layout = raw.scan(root)
             asked = len(layout.eval)
             fixes.apply(layout.train, fixes.select(listed, dataset, trust).applied)
-            for name in names:
-                extra_sets.read(where, name, listed, trust, set(layout.train["person"]))
+            sets = [
+                extra_sets.read(where, name, listed, trust, set(layout.train["person"])) for name in names
+            ]
+            _readable(cfg, where, layout, extra_sets.joined(sets))
         found = (path for name in names for path in (where.folder(name) / "unlabelled").rglob("*"))
         there = asked > 0 if cfg.train.pool == "eval" else any(path.is_file() for path in found)
     if not isinstance(cfg.train.unlabelled, recipes.Nothing) and not there:
@@ -62,6 +66,19 @@ def _photos(cfg: params.Params, root: Path, extra: Path, sample: Path, label_fix
             f"train.pool is {cfg.train.pool}, but there are no such photos for train.unlabelled: see data.root (eval/) "
             "and data.extra (*/unlabelled/)"
         )
+
+
+def _readable(cfg: params.Params, where: roots.Roots, layout: raw.Layout, more: extra_sets.Joined) -> None:
+    """Look at the first bytes of every photo: most of what is no photo shows there, before an output goes."""
+    parts = {
+        "labelled": layout.train,
+        "eval": layout.eval,
+        "extra": more.labels,
+        "unlabelled": more.unlabelled,
+    }
+    photos = pd.concat([part[["photo"]].assign(set=name) for name, part in parts.items()], ignore_index=True)
+    seen = health.glance(where, photos["photo"])
+    health.require(seen.assign(set=photos["set"]), where, cfg.fix_labels.tolerate)
 
 
 def _photo_networks(cfg: params.Params) -> None:

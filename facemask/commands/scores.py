@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from facemask.records import left_out
 from facemask.runtime.errors import UserError
 
 ROWS: Final = {
@@ -30,6 +31,15 @@ FEW: Final = 10
 DETAILS: Final = Path("data/evaluate/details.json")
 ANSWERS: Final = Path("data/infer/about.json")
 COUNTS: Final = Path("data/fix_labels/about/counts.json")
+# Where the stages keep what they left out, in the order of the pipeline.
+LEFT_OUT: Final = (
+    Path("data/synthesise"),
+    *(
+        Path("data") / stage / "about"
+        for stage in ("fix_labels", "face_crop", "background_removal", "build_manifest")
+    ),
+    Path("data/infer"),
+)
 
 
 def render(changed: Sequence[str] = ()) -> str:
@@ -44,8 +54,9 @@ def render(changed: Sequence[str] = ()) -> str:
     -------
     str
         One row a score; one column for out-of-fold people and, where there are any, one each for hold-out
-        people and for eval photos whose answers are known; below it, what to beware of and where to look next. In
-        colour and folded to its width where standard output is a terminal, plain elsewhere.
+        people and for eval photos whose answers are known; above it, what each stage left out of what it was given;
+        below it, what to beware of and where to look next. In colour and folded to its width where standard output is
+        a terminal, plain elsewhere.
 
     Raises
     ------
@@ -60,6 +71,8 @@ def render(changed: Sequence[str] = ()) -> str:
         # There is no width to fit into; folding the table to a guessed one would only make it hard to read.
         console = Console(highlight=False, width=WIDTH)
     with console.capture() as captured:
+        for line in _left_out():
+            console.print(Text(line, "yellow"), soft_wrap=True)
         console.print(_table(details, answers))
         for line in _warnings(details, changed):
             console.print(Text(line, "yellow"), soft_wrap=True)
@@ -114,6 +127,14 @@ def _table(details: Mapping[str, Any], answers: Mapping[str, Any]) -> Table:
         style = "bold" if key == "macro_f1" else ""
         table.add_row(Text(label, style), *(_cell(scores, key, style) for scores in columns.values()))
     return table
+
+
+def _left_out() -> Iterator[str]:
+    """Yield the last line of each stage that did not use all it was given."""
+    for folder in LEFT_OUT:
+        path = folder / left_out.NAME
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+        yield from (line for line in lines if left_out.found(line))
 
 
 def _warnings(details: Mapping[str, Any], changed: Sequence[str]) -> Iterator[str]:

@@ -15,7 +15,7 @@ from facemask.faces import alignment
 from facemask.faces.finders import Detection, Finder
 from facemask.photos import memo, photos
 from facemask.pixels import boxes, codec
-from facemask.records import roots, tables
+from facemask.records import left_out, roots, tables
 from facemask.runtime import executor, hardware
 from facemask.runtime.arrays import Floats
 from facemask.runtime.errors import UserError
@@ -217,6 +217,20 @@ def crops(
     made = photos.each(cut, jobs, cut.keys(jobs), kept, pool, chunk=16)
     for (photo, _, _), image in zip(jobs, made, strict=True):
         yield photo.key, image
+
+
+def told(statuses: pd.Series[str]) -> str:
+    """Say which photos have no face of their own, and what they got instead."""
+    count = statuses.value_counts()
+    instead = {
+        "person": "without a face (box of the person's other photos)",
+        "median": "without a face (median box of their set)",
+        # Where no face is looked for, the whole frame is what was asked for.
+        "frame": "without a face (whole photo)" if {"found", "person", "median"} & set(count.index) else "",
+        "unreadable": "unreadable",
+    }
+    reasons = {reason: int(count.get(status, 0)) for status, reason in instead.items() if reason}
+    return left_out.line("face_crop", len(statuses), "photos", reasons)
 
 
 def report(

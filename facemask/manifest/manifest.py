@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from facemask.manifest import balancing, folds, kinship
-from facemask.records import classes, tables
+from facemask.records import classes, left_out, tables
 from facemask.runtime.errors import UserError
 from facemask.settings import params
 
@@ -176,6 +176,28 @@ def class_counts(rows: pd.DataFrame) -> dict[str, list[int]]:
         **({"extra": count("target", seen[more])} if more.any() else {}),
         "balanced": count("target", seen, seen["repeats"]),
     }
+
+
+def told(rows: pd.DataFrame, listed: pd.DataFrame, found: pd.DataFrame, kept: pd.DataFrame) -> str:
+    """Say which photos neither train nor are scored, and why.
+
+    Parameters
+    ----------
+    rows, listed
+        See :func:`train`; the eval photos.
+    found, kept
+        Photos without labels before and after :func:`unlabelled`.
+    """
+    readable = rows["status"] == "ok"
+    apart = {
+        "unreadable, neither trained on nor scored": int((~readable).sum()),
+        "unreadable eval photos, to be answered by a constant": int((listed["status"] != "ok").sum()),
+        "never trained on (build_manifest.balance, copies, relatives of people held out)": int(
+            (readable & (rows["repeats"] == 0) & (rows["split"] != "holdout")).sum()
+        ),
+        "copies without labels": len(found) - len(kept),
+    }
+    return left_out.line("build_manifest", len(rows) + len(listed) + len(found), "photos", apart)
 
 
 def counts(rows: pd.DataFrame, eval_photos: int, unlabelled: int, left_out: int) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import pandas as pd
 from facemask.mattes import grabcut
 from facemask.photos import memo, photos
 from facemask.pixels import codec
+from facemask.records import left_out
 from facemask.records.roots import Roots
 from facemask.runtime import executor
 from facemask.runtime.arrays import Pixels
@@ -191,6 +192,16 @@ def separate(
         chunk=16,
     )
     return map(_unpack, work)
+
+
+def told(statuses: pd.Series[str]) -> str:
+    """Say which photos have no matte, and why."""
+    count = statuses.value_counts()
+    reasons = {
+        "unreadable": int(count.get("unreadable", 0)),
+        "with nobody to be seen (whole photo kept)": int(count.get("empty", 0)),
+    }
+    return left_out.line("background_removal", len(statuses), "photos", reasons)
 
 
 def report(result: pd.DataFrame) -> dict[str, object]:

@@ -18,6 +18,8 @@ from facemask.pixels import depth, kinds
 from facemask.runtime.arrays import Pixels
 
 MOST_PIXELS: Final = 64_000_000
+# Bytes that tell what a file is.
+BEGINNING: Final = 1024
 # Photos above it are decoded one at a time in each process.
 LARGE: Final = 16_000_000
 # All that is opened (MPO by way of JPEG): some of Pillow's other formats start programs (EPS), or are no photos.
@@ -91,6 +93,12 @@ def verify(data: bytes) -> None:
             _upright(image)
 
 
+def glance(head: bytes) -> str:
+    """Reason why :func:`decode` will refuse a file, by its first :data:`BEGINNING` bytes; empty for one that may do."""
+    kind = kinds.photo(head)
+    return _reason(head, UnidentifiedImageError()) if kind is None or _lacking(kind) else ""
+
+
 @contextlib.contextmanager
 def _told(data: bytes) -> Iterator[None]:
     """Turn whatever decoders raise on damaged files into one error; want of memory is none of the file's."""
@@ -108,7 +116,7 @@ def _reason(data: bytes, error: Exception) -> str:
     kind = kinds.photo(data)
     if kind is None:
         return kinds.other(data)
-    if kind == "HEIC" and importlib.util.find_spec("pillow_heif") is None:
+    if _lacking(kind):
         return "HEIC: `pip install pillow-heif` to read such photos, or convert it to JPEG"
     if kinds.truncated(data):
         return f"truncated {kind}: copy it anew"
@@ -116,6 +124,10 @@ def _reason(data: bytes, error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError) or not detail:
         detail = "damaged, or of a kind that is not read"
     return f"{kind}: {detail}"
+
+
+def _lacking(kind: str) -> bool:
+    return kind == "HEIC" and importlib.util.find_spec("pillow_heif") is None
 
 
 def _open(data: bytes) -> ImageFile.ImageFile:

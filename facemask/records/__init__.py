@@ -12,6 +12,8 @@ roots
     which folder a photo's key belongs to
 csvfile
     CSV files as text, with the line where each row stands
+left_out
+    the line that a stage ends with
 tables
     the CSV files between stages, and their schemas
 """

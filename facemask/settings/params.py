@@ -72,6 +72,9 @@ class FixLabels(Config):
     trust: Literal["none", "confirmed", "all"] = Field(
         description="which rows of data/label_fixes.csv are applied, by their status column"
     )
+    tolerate: Fraction = Field(
+        description="largest share of a set's photos that may be unreadable; a run with more of them stops"
+    )
 
 
 # ---------------------------------------------------------------------------------------------------- face_crop

@@ -35,6 +35,8 @@ class Rows:
         Photos of the people held out.
     unlabelled
         Photos for self-training and UDA; empty where the recipe wants none.
+    unreadable
+        How many rows of labelled and extra photos are none of these, as they cannot be read.
     cuts
         Where the bands of the training targets begin.
     """
@@ -43,6 +45,7 @@ class Rows:
     val: pd.DataFrame
     held: pd.DataFrame
     unlabelled: pd.DataFrame
+    unreadable: int
     cuts: bands.Cuts
 
 
@@ -65,7 +68,8 @@ def rows(recipe: recipes.Recipe, fold: int, manifest: Path) -> Rows:
     paths = [manifest / name / tables.MANIFEST.name for name in ("labelled", "extra")]
     whole = pd.concat([tables.read(path, tables.MANIFEST) for path in paths], ignore_index=True)
     predictions.apart(whole)
-    whole = whole[whole["status"] == "ok"]
+    readable = whole["status"] == "ok"
+    unreadable, whole = int((~readable).sum()), whole[readable]
     ours = (whole["split"] == "train") & (whole["fold"] == fold)
     if not ours.any():
         raise UserError(f"fold {fold} has no photos in {paths[0]}; set build_manifest.folds above {fold}")
@@ -80,6 +84,7 @@ def rows(recipe: recipes.Recipe, fold: int, manifest: Path) -> Rows:
         val=whole[ours],
         held=whole[whole["split"] == "holdout"],
         unlabelled=other,
+        unreadable=unreadable,
         cuts=bands.read(manifest / "labelled"),
     )
 

@@ -205,13 +205,26 @@ def test_members_are_looked_up(here, params_yaml, start_project: Callable[[str, 
     refused(changed(params_yaml, "combine.members", ["HEAD", "somebody"]), told)
 
 
+def test_photos_that_are_none_are_told_before_an_output_goes(here, params_yaml, contest_folder):
+    """As far as their first bytes tell; the rest is found by fix_labels."""
+    contest_folder("mine", people=4, size=(8, 6))
+    content = params_yaml | {
+        "data": params_yaml["data"] | {"root": "mine"},
+        "fix_labels": {"dataset": "mine", "trust": "confirmed", "tolerate": 0.02},
+    }
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 4096\n"
+    (Path("mine/eval/images") / "0019919.jpg").write_bytes(pointer)
+    refused(content, r"1 of 21 eval photos .* fix_labels\.tolerate .*Git LFS pointer.*`git lfs pull`")
+    run(changed(content, "fix_labels.tolerate", 0.05))
+
+
 @pytest.fixture
 def own(here: Path, contest_folder: Callable[..., Path], params_yaml: dict[str, Any]) -> dict[str, Any]:
     """Params of a data set of one's own."""
     contest_folder("mine", people=2, size=(8, 6))
     return params_yaml | {
         "data": params_yaml["data"] | {"root": "mine"},
-        "fix_labels": {"dataset": "mine", "trust": "confirmed"},
+        "fix_labels": {"dataset": "mine", "trust": "confirmed", "tolerate": 0.02},
     }
 
 

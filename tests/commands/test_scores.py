@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from facemask.commands import scores
+from facemask.records import left_out
 from facemask.runtime.errors import UserError
 from facemask.scoring import metrics
 
@@ -99,6 +100,22 @@ def test_what_to_beware_of_is_told(written):
     assert "the workspace is newer than these scores (fix_labels, train@0 changed): run `dvc repro`" in text
     assert "2 of 3 classes have fewer than 10 people out-of-fold (fewest: normal female >=60, 3)" in text
     assert "learnt from the eval photos" in text
+
+
+def test_what_the_stages_left_out_stands_above_the_numbers(written):
+    told = left_out.line(
+        "fix_labels", 84, "photos", {"unreadable (HEIC)": 20, "unreadable (empty)": 8, "other": 0}
+    )
+    assert told == "fix_labels: of 84 photos 20 unreadable (HEIC), 8 unreadable (empty)"
+    nothing = left_out.line("face_crop", 84, "photos", {"unreadable": 0})
+    answered = left_out.line("infer", 84, "eval photos", {"unreadable, answered by a constant": 42})
+    written({"oof": some(0.5)})
+    for stage, one in (("infer", answered), ("fix_labels/about", told), ("face_crop/about", nothing)):
+        left_out.keep(Path("data") / stage, one)
+    lines = scores.render().splitlines()
+    assert lines[:2] == [told, answered]
+    assert lines[2].startswith("Data set")
+    assert "face_crop" not in scores.render()
 
 
 def test_nothing_is_warned_of_without_a_reason(written):

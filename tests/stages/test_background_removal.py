@@ -64,6 +64,7 @@ def test_rows_archives_and_counts_agree(
     told = counts(out)
     assert set(contents(out)) == {
         "about/counts.json",
+        "about/left_out.txt",
         "about/sheet.jpg",
         *(f"{name}/{file}" for name in tables.SETS for file in ("mattes.csv", "mattes.zip")),
     }

@@ -154,7 +154,7 @@ def test_balancing_moves_repeats_of_the_training_side_only(inputs: dict[str, Pat
 
 def test_a_second_run_writes_the_same_bytes_and_another_seed_does_not(inputs: dict[str, Path]) -> None:
     first = Result(inputs)
-    beside = {"labelled/bands.json", "about/counts.json", "about/classes.png"}
+    beside = {"labelled/bands.json", "about/counts.json", "about/classes.png", "about/left_out.txt"}
     assert set(first.bytes) == beside | {f"{name}/manifest.csv" for name in tables.SETS}
     assert Result(inputs, name="again").bytes == first.bytes
     other = Result(inputs, seed=21)

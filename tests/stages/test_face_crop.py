@@ -95,6 +95,7 @@ def test_a_row_for_every_photo_and_a_crop_for_every_readable_one(stage: Callable
     told = counts(out)
     assert set(contents(out)) == {
         "about/counts.json",
+        "about/left_out.txt",
         "about/sheet.jpg",
         *(f"{name}/{file}" for name in tables.SETS for file in ("boxes.csv", "crops.zip")),
     }

@@ -201,6 +201,40 @@ def test_an_unreadable_photo_keeps_its_row_and_says_why(
     assert result.counts["unreadable"] == {"labelled": 1, "eval": 1, "extra": 0, "unlabelled": 0}
 
 
+def test_too_many_unreadable_photos_stop_the_run_and_a_few_are_told(
+    contest_folder: Factory, label: Label, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = contest_folder(people=12, eval_people=1)
+    some = sorted((root / "train" / "images").rglob("*.jpg"))[::3]
+    for number, path in enumerate(some):
+        path.write_bytes(b"\0\0\0\x18ftypcrx \0" if number < 20 else b"<!DOCTYPE html><html>")
+    with pytest.raises(UserError) as error:
+        label(root, tolerate=0.3)
+    text = str(error.value)
+    assert text.startswith(
+        "28 of 84 labelled photos (33.3%) cannot be read, more than fix_labels.tolerate (0.3) allows:"
+    )
+    assert all(str(path) in text for path in some[:3])
+    assert "in all 20 a video (MP4 or MOV), or a format that is not read, 8 an HTML page" in text
+    assert "\n" not in text
+    assert not (root.with_name("fix_labels")).exists(), "nothing is written"
+    label(root, tolerate=0.34)
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("fix_labels: of 91 photos 20 unreadable (a video")
+    assert "8 unreadable (an HTML page" in last
+    for path in sorted((root / "eval" / "images").iterdir())[:3]:
+        path.write_bytes(b"")
+    with pytest.raises(UserError, match=r"3 of 7 eval photos .* cannot be read.*\(the file is empty\)"):
+        label(root, tolerate=0.34)
+
+
+def test_nothing_left_out_is_told_too(
+    contest_folder: Factory, label: Label, capsys: pytest.CaptureFixture[str]
+) -> None:
+    label(contest_folder(people=2, eval_people=1), tolerate=0.0)
+    assert capsys.readouterr().out.splitlines()[-1] == "fix_labels: of 21 photos none left out"
+
+
 @pytest.mark.parametrize("mode", ["L", "CMYK", "RGBA", "P"])
 def test_unusual_photos_are_read(contest_folder: Factory, label: Label, mode: str) -> None:
     root = contest_folder(people=2, eval_people=0)

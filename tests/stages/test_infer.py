@@ -227,7 +227,7 @@ def test_the_same_bytes_again(repository):
     know({IMAGES[1]: 4})
     run(("past",), (0.5, 0.5))
     before = contents()
-    assert set(before) == {"submission.csv", "probabilities.csv", "about.json", "eval.json"}
+    assert set(before) == {"submission.csv", "probabilities.csv", "about.json", "left_out.txt", "eval.json"}
     run(("past",), (0.5, 0.5))
     assert contents() == before
 

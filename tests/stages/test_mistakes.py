@@ -473,7 +473,7 @@ def test_11_a_fix_that_matches_nothing_is_told(
 
     def run(rows: str) -> pd.DataFrame:
         fixes.write_text(f"dataset,id,field,old,new,status,source,note\n{rows}")
-        cfg = params.FixLabels(dataset="contest", trust="confirmed")
+        cfg = params.FixLabels(dataset="contest", trust="confirmed", tolerate=0.02)
         fix_labels.run(cfg, root=root, label_fixes=fixes, **paths)
         return tables.read(paths["out"] / "photos.csv", tables.PHOTOS)
 

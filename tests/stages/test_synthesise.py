@@ -179,6 +179,7 @@ def test_nothing_to_do_writes_empty_tables_without_torch(repository: Path, tmp_p
     about = (tmp_path / "out" / "about.json").read_bytes()
     assert contents(tmp_path / "out") == {
         "about.json": about,
+        "left_out.txt": b"synthesise: of 0 faces none left out\n",
         "skipped.csv": b"photo,reason\n",
         "train/people.csv": b"folder,source\n",
         "train/train.csv": b"id,gender,race,age,path\n",
