@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from facemask.records import tables
+from facemask.records import revisions, tables
 from facemask.runtime.errors import UserError
 from facemask.scoring import predictions
 
@@ -86,21 +86,20 @@ def fetched(member: Member, paths: Sequence[PurePosixPath], stage: str, asked: s
     UserError
         If one cannot be had: says what to do.
     """
-    from dvc.api import DVCFileSystem
     from dvc.exceptions import DvcException
     from dvc_data.index import DataIndexDirError
 
     where = f"{asked}: {member.name} ({member.commit[:7]})"
     with tempfile.TemporaryDirectory() as folder:
         copies = [Path(folder) / path.name for path in paths]
-        system = DVCFileSystem(repo=root(), rev=member.commit)
+        read_file = revisions.opened(Path(root()), member.commit)
         for path, copy in zip(paths, copies, strict=True):
             lost = (
                 f"{where}: {path} is not in DVC's cache; where a remote has it, `dvc exp pull REMOTE {member.name}` "
                 "(an experiment) or `dvc fetch --all-commits` (a commit) brings it, else run it anew"
             )
             try:
-                copy.write_bytes(system.read_bytes(path.as_posix()))
+                copy.write_bytes(read_file(path))
             except DataIndexDirError:
                 raise UserError(lost) from None
             except FileNotFoundError as error:

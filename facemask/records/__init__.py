@@ -8,6 +8,8 @@ raw
     the contest's folder layout
 links
     which symbolic links in a data set are taken
+revisions
+    files of a project as they were at a revision
 roots
     which folder a photo's key belongs to
 csvfile

@@ -14,6 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from facemask.ensemble import combiner
+from facemask.records import revisions
 from facemask.runtime import files
 from facemask.runtime.errors import UserError
 from facemask.settings import config, mistakes, params
@@ -133,23 +134,22 @@ def _section(used: Mapping[str, Any], name: str, kind: type[Section], where: str
 def _copy_out(project: Path, revision: str, folder: Path) -> None:
     """Copy what :func:`read` reads, as it was at a revision, into ``folder``."""
     # DVC takes a second to import.
-    from dvc.api import DVCFileSystem
     from dvc.exceptions import DvcException
     from dvc.scm import RevError, SCMError
     from dvc_data.index import DataIndexDirError
 
     where = f"{project} at {revision}"
     try:
-        system = DVCFileSystem(repo=str(project), rev=revision)
+        read_file = revisions.opened(project, revision)
         with files.replacing(folder / LOCK) as temporary:
-            temporary.write_bytes(system.read_bytes(LOCK.as_posix()))
+            temporary.write_bytes(read_file(LOCK))
         used = _used((folder / LOCK).read_text(encoding="utf-8"), f"{where}: {LOCK}")
         wanted = [COMBINER]
         for number in _section(used, "train", params.Folds, where).folds:
             wanted += [MODELS / f"fold{number}" / name for name in _FOLD]
         for path in wanted:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_bytes(system.read_bytes(path.as_posix()))
+            (folder / path).write_bytes(read_file(path))
     except RevError as error:
         raise UserError(f"{project}: {error}; `dvc exp show` lists the experiments") from None
     except DataIndexDirError as error:
