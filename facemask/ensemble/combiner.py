@@ -14,6 +14,7 @@ from facemask.ensemble.history import Member
 from facemask.records import classes
 from facemask.runtime.arrays import Floats
 from facemask.runtime.errors import UserError
+from facemask.scoring import marginals
 
 # Tables pass through files with six digits; smaller probabilities are not told apart.
 SMALLEST = 1e-6
@@ -29,6 +30,30 @@ class Mean:
     def __call__(self, tables: Floats) -> Floats:
         """Combine (M, N, 18) to (N, 18)."""
         return _distribution(np.tensordot(np.asarray(self.weights), tables, 1))
+
+
+@dataclass(frozen=True)
+class TaskMeans:
+    """Means of the tables' answers on ``mask``, ``gender`` and ``age``, with weights (M,) of their own that sum to 1.
+
+    What joins the three is kept from the tables' mean with the mean of these weights.
+    """
+
+    mask: tuple[float, ...]
+    gender: tuple[float, ...]
+    age: tuple[float, ...]
+
+    def __call__(self, tables: Floats) -> Floats:
+        """Combine (M, N, 18) to (N, 18)."""
+        known = [marginals.likely(table) for table in tables]
+        own = [classes.marginals(table) for table in known]
+        weights: dict[str, tuple[float, ...]] = {name: getattr(self, name) for name in classes.ATTRIBUTES}
+        wanted = {
+            name: np.tensordot(np.asarray(weights[name]), np.stack([one[name] for one in own]), 1)
+            for name in classes.ATTRIBUTES
+        }
+        mean = np.tensordot(np.mean(list(weights.values()), axis=0), np.stack(known), 1)
+        return marginals.replaced(mean, wanted)
 
 
 @dataclass(frozen=True)
@@ -74,7 +99,7 @@ class Stacker:
         return _distribution(out)
 
 
-Rule = Mean | Votes | Stacker
+Rule = Mean | TaskMeans | Votes | Stacker
 
 
 @dataclass(frozen=True)
@@ -136,12 +161,15 @@ class Combiner:
         """Plain content for a JSON file; :func:`read` is the inverse."""
         return asdict(self)
 
-    def shares(self) -> list[float | None]:
-        """Weight of each of the M tables; None where a table has no single weight (stacking)."""
+    def shares(self) -> list[float | dict[str, float] | None]:
+        """Weight of each of the M tables, or its weights by task; None where a table has none (stacking)."""
         count = len(self.members) + 1
         match self.fitted.rule:
             case Mean():
                 return list(self.fitted.rule.weights)
+            case TaskMeans():
+                own = asdict(self.fitted.rule)
+                return [{name: own[name][number] for name in own} for number in range(count)]
             case Votes():
                 return [round(1 / count, DIGITS)] * count
             case Stacker():

@@ -18,8 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from facemask.ensemble import adjustment, combiner, temperature
+from facemask.records import classes
 from facemask.runtime.arrays import Floats, Ints
 from facemask.runtime.errors import UserError
+from facemask.scoring import metrics
 from facemask.settings import params, recipes
 
 GROUPS = 5
@@ -111,7 +113,7 @@ def _groups(fold: Ints, person: Ints) -> Iterator[npt.NDArray[np.bool_]]:
 
 def _is_fitted(cfg: params.Combine) -> bool:
     """Whether the rule looks at the true classes, so that its score needs cross-fitting."""
-    return isinstance(cfg.how, params.WeightedVote | params.Stacking)
+    return isinstance(cfg.how, params.WeightedVote | params.PerTaskVote | params.Stacking)
 
 
 def _follows(cfg: params.Combine) -> bool:
@@ -140,6 +142,14 @@ def _rule(cfg: params.Combine, tables: Floats, official: Ints) -> combiner.Rule:
             return combiner.Votes(count)
         case params.WeightedVote():
             return combiner.Mean(_weights(tables, official))
+        case params.PerTaskVote():
+            true, own = metrics.truths(official), [classes.marginals(table) for table in tables]
+            return combiner.TaskMeans(
+                **{
+                    name: _weights(np.stack([one[name] for one in own]), true[name])
+                    for name in classes.ATTRIBUTES
+                }
+            )
         case params.Stacking():
             return _stacker(tables, official, cfg.how.c)
         case _:

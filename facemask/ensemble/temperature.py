@@ -4,8 +4,6 @@ References
 ----------
 Guo, C., Pleiss, G., Sun, Y., and Weinberger, K. Q. (2017). On Calibration of Modern Neural Networks. ICML.
 https://arxiv.org/abs/1706.04599
-Deming, W. E., and Stephan, F. F. (1940). On a Least Squares Adjustment of a Sampled Frequency Table When the Expected
-Marginal Totals Are Known. Annals of Mathematical Statistics 11 (4), 427-444: iterative proportional fitting.
 """
 
 from __future__ import annotations
@@ -17,17 +15,13 @@ import numpy as np
 
 from facemask.records import classes
 from facemask.runtime.arrays import Floats, Ints
-from facemask.scoring import metrics
+from facemask.scoring import marginals, metrics
 from facemask.settings import params, recipes
 
 DIGITS: Final = 6
 # Standard deviation of log T before any photo is seen. Few people who are all answered rightly would otherwise ask for
 # certainty; against a hundred people it weighs nothing.
 SPREAD: Final = 1.0
-# Proportional fitting ends when no marginal is further from its target, or after this many rounds.
-CLOSE: Final = 1e-9
-ROUNDS: Final = 1000
-LEAST: Final = 1e-12
 
 
 @dataclass(frozen=True)
@@ -55,24 +49,11 @@ class PerTask:
 
     def __call__(self, table: Floats) -> Floats:
         """Scale (N, 18), rows summing to 1."""
-        # Nothing is impossible: a class of probability 0 could not be moved.
-        likely = np.maximum(table, metrics.SMALLEST)
-        likely = likely / likely.sum(1, keepdims=True)
-        wanted = []
-        for name, marginal in classes.marginals(likely).items():
-            target = np.maximum(scaled(marginal, getattr(self, name)), LEAST)
-            wanted.append(target / target.sum(1, keepdims=True))
-        cube = likely.reshape(-1, *classes.SHAPE)
-        for _ in range(ROUNDS):
-            off = 0.0
-            for axis, target in enumerate(wanted, 1):
-                others = tuple({1, 2, 3} - {axis})
-                factor = np.expand_dims(target, others) / cube.sum(others, keepdims=True)
-                cube, off = cube * factor, max(off, np.abs(factor - 1).max(initial=0))
-            if off < CLOSE:
-                break
-        flat = cube.reshape(table.shape)
-        return np.asarray(flat / flat.sum(1, keepdims=True))
+        known = marginals.likely(table)
+        wanted = {
+            name: scaled(marginal, getattr(self, name)) for name, marginal in classes.marginals(known).items()
+        }
+        return marginals.replaced(known, wanted)
 
 
 Calibration = Single | PerTask
@@ -103,8 +84,8 @@ def fit(cfg: params.Calibrate, table: Floats, official: Ints, person: Ints) -> C
         case params.Temperature():
             return Single(best(table, official, person))
         case params.TemperaturePerTask():
-            true, marginals = metrics.truths(official), classes.marginals(table)
-            return PerTask(**{name: best(marginals[name], true[name], person) for name in marginals})
+            true, own = metrics.truths(official), classes.marginals(table)
+            return PerTask(**{name: best(own[name], true[name], person) for name in own})
         case _:
             assert_never(cfg)
 

@@ -2,6 +2,8 @@
 
 metrics
     confusion counts, F1, accuracy: the one place every score comes from
+marginals
+    tables with given marginals
 predictions
     what was predicted for labelled photos, checked and joined with the truth
 """

@@ -345,6 +345,12 @@ class WeightedVote(Config):
     kind: Literal["weighted"]
 
 
+class PerTaskVote(Config):
+    """As ``weighted``, with weights of their own for mask, gender and age: each from the members that tell it best."""
+
+    kind: Literal["per_task"]
+
+
 class Stacking(Config):
     """Logistic regression on the members' log-probabilities, fitted on out-of-fold ones."""
 
@@ -395,8 +401,10 @@ class Combine(Config):
     members: tuple[Text, ...] = Field(
         description="past experiments (names or git revisions) that answer beside this one"
     )
-    how: Annotated[SoftVote | HardVote | WeightedVote | Stacking, Field(discriminator="kind")] = Field(
-        description="soft, hard, weighted or stacking; what is fitted is scored by cross-fitting over the folds"
+    how: Annotated[
+        SoftVote | HardVote | WeightedVote | PerTaskVote | Stacking, Field(discriminator="kind")
+    ] = Field(
+        description="soft, hard, weighted, per_task or stacking; what is fitted is scored by cross-fitting over folds"
     )
     adjust: Annotated[Nothing | AdjustFixed | AdjustTuned, Field(discriminator="kind")] = Field(
         description="logit adjustment after training: none, fixed or tuned"

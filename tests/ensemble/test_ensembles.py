@@ -21,6 +21,7 @@ from facemask.settings import params, recipes
 SOFT = params.SoftVote(kind="soft")
 HARD = params.HardVote(kind="hard")
 WEIGHTED = params.WeightedVote(kind="weighted")
+PER_TASK = params.PerTaskVote(kind="per_task")
 STACKING = params.Stacking(kind="stacking", c=1.0)
 NONE = recipes.Nothing(kind="none")
 TUNED = params.AdjustTuned(kind="tuned", taus=(0.0, 0.5, 1.0, 1.5))
@@ -63,7 +64,42 @@ def people() -> People:
 
 
 def every_way(adjust=TUNED):
-    return list(itertools.product((SOFT, HARD, WEIGHTED, STACKING), (NONE, adjust)))
+    return list(itertools.product((SOFT, HARD, WEIGHTED, PER_TASK, STACKING), (NONE, adjust)))
+
+
+def knowing(truth: np.ndarray, name: str, seed: int) -> np.ndarray:
+    """Probabilities that know one attribute of the truth well and nothing else."""
+    own = metrics.truths(np.arange(18))[name]
+    odds = np.exp(np.random.default_rng(seed).normal(size=(len(truth), 18)) * 0.3)
+    odds *= np.exp(4.0 * (own[None] == metrics.truths(truth)[name][:, None]))
+    return odds / odds.sum(1, keepdims=True)
+
+
+def test_each_task_is_taken_from_the_member_that_knows_it(people):
+    people.tables = np.stack(
+        [knowing(people.truth, name, k) for k, name in enumerate(("mask", "gender", "age"))]
+    )
+    rule = people.fit(config(PER_TASK)).rule
+    for k, weights in enumerate((rule.mask, rule.gender, rule.age)):
+        assert np.argmax(weights) == k and weights[k] > 0.9
+        assert sum(weights) == pytest.approx(1)
+    whole = metrics.score(people.crossed(config(PER_TASK)), people.truth)["accuracy"]
+    assert whole > 0.8
+    assert whole > metrics.score(people.crossed(config(WEIGHTED)), people.truth)["accuracy"] + 0.2
+
+
+def test_one_member_alone_stays_as_it_is_per_task(people):
+    """What joins the attributes of its table is kept too."""
+    people.tables = people.tables[1:]
+    np.testing.assert_allclose(people.crossed(config(PER_TASK)), people.tables[0], atol=1e-5)
+
+
+def test_shares_are_told_by_task(people):
+    fitted = people.fit(config(PER_TASK))
+    shares = combiner.Combiner((MEMBER,), fitted, False).shares()
+    assert [set(one) for one in shares] == [{"mask", "gender", "age"}] * 2
+    for name in ("mask", "gender", "age"):
+        assert sum(one[name] for one in shares) == pytest.approx(1)
 
 
 def test_soft_is_the_mean(people):
