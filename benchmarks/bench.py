@@ -84,6 +84,12 @@ MEASUREMENTS: Final[Mapping[str, Measurement]] = {
     "infer_vs_model": Measurement(
         "answering photos, photos/s, against the network on photos in memory", 0.95, True, "infer"
     ),
+    "features_vs_onnxruntime": Measurement(
+        "features of a frozen ONNX network, photos/s on all cores, against onnxruntime's loop over single photos",
+        2,
+        True,
+        "features",
+    ),
     "predict_vs_stages": Measurement(
         "photos of one's own to answers, photos/s, against what face_crop and infer do for as many",
         0.9,

@@ -9,16 +9,13 @@ import numpy as np
 import pandas as pd
 
 from facemask.network import checkpoints, reader
-from facemask.network.predict import predict
 from facemask.records import classes, left_out, tables
 from facemask.runtime import files
 from facemask.runtime.arrays import Table
 from facemask.runtime.launch import launch
-from facemask.settings import params, recipes
-from facemask.training import resuming, sides
+from facemask.settings import recipes
+from facemask.training import resuming, sides, validation
 from facemask.training.fit import fit
-
-PLAIN = [params.Identity(kind="identity")]
 
 
 def run(
@@ -48,10 +45,9 @@ def run(
             fitted = fit(cfg, train, val, seed=seed, unlabelled=unlabelled, **more)
             if fitted is None:
                 return
-            models = [fitted.model]
             parts = (val.pixels[k : k + step] for k in range(0, len(val.pixels), step))
-            oof = predict(models, parts, PLAIN, "probabilities")
-        holdout = predict(models, photos.stream(reader.rows(chosen.held), step), PLAIN, "probabilities")
+            oof = validation.answers(cfg, fitted.model, parts)
+        holdout = validation.answers(cfg, fitted.model, photos.stream(reader.rows(chosen.held), step))
         counts = np.bincount(train.labels, weights=train.repeats, minlength=classes.COUNT)
         facts = {
             "fold": fold,

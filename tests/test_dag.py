@@ -127,6 +127,7 @@ AFFECTS: dict[str, set[str]] = {
     "train.unlabelled": TRAINING,
     "train.pool": TRAINING,
     "train.refit": TRAINING,
+    "train.probe": TRAINING,
     "train.precision": TRAINING,
     "train.channels_last": TRAINING,
     "train.patience": TRAINING,

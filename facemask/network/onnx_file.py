@@ -23,6 +23,7 @@ from onnx2torch import convert
 from onnx2torch.node_converters.registry import get_converter
 from timm.layers.norm_act import freeze_batch_norm_2d
 from torch import Tensor, nn
+from torch.nn import functional
 
 from facemask.network import layers, pooling
 from facemask.runtime import files
@@ -63,6 +64,7 @@ class OnnxNetwork(nn.Module):
         self.graph = graph if cfg.batch_norm == "trained" else freeze_batch_norm_2d(graph)  # type: ignore[no-untyped-call]
         self.gem = pooling.GeM(cfg.pool) if isinstance(cfg.pool, recipes.Gem) else None
         self.mean = isinstance(cfg.pool, recipes.MeanPool)
+        self.grid = (cfg.pool.rows, cfg.pool.columns) if isinstance(cfg.pool, recipes.GridPool) else None
 
     def forward(self, photos: Tensor) -> Tensor:
         """Feature vectors (N, D) of normalised photos (N, 3, H, W)."""
@@ -70,6 +72,8 @@ class OnnxNetwork(nn.Module):
         if self.gem is not None and found.ndim == 4:
             pooled: Tensor = self.gem(found)
             return pooled
+        if self.grid is not None and found.ndim == 4:
+            return functional.adaptive_avg_pool2d(found, self.grid).flatten(1)
         if self.mean and found.ndim > 2:
             # Of a map (N, D, h, w), or of tokens (N, T, D).
             return found.mean((2, 3)) if found.ndim == 4 else found.mean(1)
@@ -230,8 +234,8 @@ def _check_output(cfg: recipes.Onnx, network: OnnxNetwork, size: tuple[int, int]
         return
     match cfg.pool:
         case recipes.NativePool():
-            hint = "use pool mean or gem, or name another output"
-        case recipes.Gem() | recipes.MeanPool():
+            hint = "use pool mean, grid or gem, or name another output"
+        case recipes.Gem() | recipes.MeanPool() | recipes.GridPool():
             hint = "name another output"
         case _:
             assert_never(cfg.pool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, assert_never
 
@@ -61,7 +62,7 @@ def predict(
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     placed = [model.to(device) for model in models]
-    networks = [_compiled(model) if compiled else model.log_table for model in placed]
+    networks = [_compiled(model) for model in placed] if compiled else _together(placed)
     with _autocast(precision, device):
         tables = [part.cpu().numpy() for part in _tables(networks, chunks, views, average, device)]
     if not tables:
@@ -81,7 +82,7 @@ def _tables(
     for chunk in chunks:
         photos = torch.from_numpy(chunk).to(device)
         # (views, networks, n, 18)
-        logs = torch.stack([torch.stack([_seen(one, photos, cfg) for one in networks]) for cfg in views])
+        logs = torch.stack([_seen(networks, photos, cfg) for cfg in views])
         match average:
             case "probabilities":
                 yield logs.exp().mean((0, 1))
@@ -117,12 +118,32 @@ def _compiled(model: Classifier) -> LogTable:
     return log_table
 
 
-def _seen(network: LogTable, photos: Tensor, cfg: params.View) -> Tensor:
-    """Log-probabilities (n, 18) of one network for one view."""
+def _together(models: Sequence[Classifier]) -> list[LogTable]:
+    """What each network gives; those that differ in their heads alone, as probes of one backbone do, share its work."""
+    first = models[0].backbones
+    own = first.state_dict()
+    for other in models[1:]:
+        theirs = other.backbones.state_dict()
+        if repr(other.backbones) != repr(first) or not all(torch.equal(own[key], theirs[key]) for key in own):
+            return [model.log_table for model in models]
+    # The view that was shown last, and its features.
+    last: list[tuple[Tensor, dict[str, Tensor]]] = []
+
+    def answer(model: Classifier, photos: Tensor) -> Tensor:
+        if not last or last[0][0] is not photos:
+            last[:] = [(photos, models[0].features(photos))]
+        return model.head.log_table(model.head(last[0][1]))
+
+    return [functools.partial(answer, model) for model in models]
+
+
+def _seen(networks: Sequence[LogTable], photos: Tensor, cfg: params.View) -> Tensor:
+    """Log-probabilities (networks, n, 18) for one view."""
+    shown = tta.view(photos, cfg)
     if not isinstance(cfg, params.Scale):
-        return network(tta.view(photos, cfg)).double()
+        return torch.stack([network(shown).double() for network in networks])
     try:
-        return network(tta.view(photos, cfg)).double()
+        return torch.stack([network(shown).double() for network in networks])
     except torch.OutOfMemoryError:
         raise
     except (AssertionError, RuntimeError) as error:

@@ -201,6 +201,14 @@ class MeanPool(Config):
     kind: Literal["mean"]
 
 
+class GridPool(Config):
+    """Means over the cells of a grid laid over the feature map, side by side: where something is, stays known."""
+
+    kind: Literal["grid"]
+    rows: Count = Field(description="cells from top to bottom", examples=[2])
+    columns: Count = Field(description="cells from left to right", examples=[1])
+
+
 class Onnx(Config):
     """A network from an ONNX file, such as a face recogniser's, without its classifier."""
 
@@ -222,8 +230,8 @@ class Onnx(Config):
         description="order of the colours that the network expects; their range is set by train.image.mean and std, "
         "such as 0 and .00392157 for 0..255"
     )
-    pool: Annotated[NativePool | MeanPool | Gem, Field(discriminator="kind")] = Field(
-        description="how features become a vector: native, they are one; mean or gem, of a map"
+    pool: Annotated[NativePool | MeanPool | GridPool | Gem, Field(discriminator="kind")] = Field(
+        description="how features become a vector: native, they are one; mean, grid or gem, of a map"
     )
     batch_norm: Literal["trained", "fixed"] = Field(
         description="fixed keeps batch normalisation as it is in the file: statistics, scale and shift"
@@ -656,6 +664,50 @@ class RefitLogistic(Config):
     )
 
 
+# -------------------------------------------------------------------------------------------------------- probe
+class Strengths(Config):
+    """Inverse of the regularisation's strength of each classifier; smaller is stronger."""
+
+    mask: Positive
+    gender: Positive
+    age: Positive
+
+
+class ProbeParts(Config):
+    """What all probes have in common."""
+
+    c: Strengths = Field(
+        description="inverse of the regularisation's strength for mask, gender and age, on standardised features; "
+        "age has none of its own with ridge",
+        examples=[{"mask": 0.1, "gender": 0.001, "age": 0.001}],
+    )
+    mirrored: bool = Field(
+        description="learn from the mean of a photo's features and those of its mirror image", examples=[True]
+    )
+    people: bool = Field(
+        description="gender and age also learn from the mean features of each training person",
+        examples=[False],
+    )
+
+
+class ProbeLogistic(ProbeParts):
+    """Keep the backbone as it was loaded; fit one logistic regression a classifier on its features."""
+
+    kind: Literal["logistic"]
+
+
+class ProbeRidge(ProbeParts):
+    """As ``logistic`` for mask and gender; age by ridge regression in years, from which the bands are read."""
+
+    kind: Literal["ridge"]
+    alpha: Positive = Field(
+        description="regularisation's strength of the regression on age", examples=[1000.0]
+    )
+    sigma: Positive = Field(
+        description="standard deviation of the age around the regression's answer, years", examples=[12.0]
+    )
+
+
 # ------------------------------------------------------------------------------------------------------- recipe
 class Recipe(Config):
     """What one fold's trainer reads."""
@@ -710,6 +762,10 @@ class Recipe(Config):
     refit: Annotated[Nothing | RefitLogistic, Field(discriminator="kind")] = Field(
         description="of the head on fixed features: none or logistic"
     )
+    probe: Annotated[Nothing | ProbeLogistic | ProbeRidge, Field(discriminator="kind")] = Field(
+        description="none: the network is trained; logistic or ridge: it stays as it was loaded and its head is fitted "
+        "on its features, in seconds, without augmentation or schedule"
+    )
     precision: Literal["32", "bf16", "16"] = Field(
         description="on GPU: full, bfloat16 or float16 mixed; a CPU uses 32"
     )
@@ -728,4 +784,24 @@ class Recipe(Config):
             raise ValueError("loss multilabel_soft_margin needs head multilabel")
         if isinstance(self.head, MultilabelHead) and isinstance(self.logit_adjustment, AdjustLoss):
             raise ValueError("logit_adjustment needs a head whose classes exclude each other, not multilabel")
+        return self
+
+    @model_validator(mode="after")
+    def _head_can_be_probed(self) -> Recipe:
+        if isinstance(self.probe, Nothing):
+            return self
+        wanted = ("distribution",) if isinstance(self.probe, ProbeRidge) else ("bands", "bins")
+        if (
+            not isinstance(self.head, ThreeHead)
+            or self.head.backbones != "one"
+            or self.head.age.kind not in wanted
+        ):
+            raise ValueError(
+                f"probe {self.probe.kind} needs head three with backbones one and age {' or '.join(wanted)}"
+            )
+        for name in ("unlabelled", "refit"):
+            if getattr(self, name).kind != "none":
+                raise ValueError(
+                    f"probe {self.probe.kind} takes the place of {name} {getattr(self, name).kind}: use none"
+                )
         return self

@@ -18,6 +18,8 @@ task, curves, best
     the training loop's steps (Lightning), what it logs, the epoch that is kept
 fit, trainer, ranks, resuming
     train one fold; on this machine; in several processes; from where it was killed
+probing, features, validation
+    a head fitted on a frozen network's features, which are kept by content; answers to people whom a fold does not know
 pseudo, refitting
     self-training on unlabelled photos; a logistic regression in place of the head
 rates

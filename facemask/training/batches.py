@@ -42,6 +42,8 @@ class Side:
         (N, height, width) uint8, 255 for person; None if no background is swapped.
     cuts
         Where the bands of ``targets`` begin.
+    people
+        (N,) number of each photo's person; None where persons are not told apart.
     """
 
     pixels: Pixels
@@ -51,6 +53,7 @@ class Side:
     repeats: Ints
     mattes: Pixels | None = None
     cuts: bands.Cuts = bands.OFFICIAL
+    people: Ints | None = None
 
 
 class BatchPlan(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,19 +95,28 @@ class Curves(Callback):
         if self._live is None:
             return
         self._live.end()  # type: ignore[no-untyped-call]
-        curves = {"train/loss": "training", "val/loss": "validation"}
-        losses = [
-            (epoch, curve, one[name])
-            for epoch, one in enumerate(self._epochs, 1)
-            for name, curve in curves.items()
-        ]
-        columns = {name: name.split("/")[1] for name in (MONITOR, "val/accuracy", "train/lr")}
-        scores = pd.DataFrame(self._epochs)[list(columns)].rename(columns=columns)
-        scores.insert(0, "epoch", range(1, len(scores) + 1))
-        with files.replacing(self._folder) as folder:
-            folder.mkdir(parents=True)
-            for name, table in (
-                ("loss", pd.DataFrame(losses, columns=["epoch", "curve", "loss"])),
-                ("scores", scores),
-            ):
-                table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
+        write(self._folder, self._epochs)
+
+
+def write(folder: Path, epochs: Sequence[Mapping[str, float]]) -> None:
+    """Write the tables of :class:`Curves`.
+
+    Parameters
+    ----------
+    epochs
+        Of each: train/loss, val/loss, val/macro_f1, val/accuracy and train/lr.
+    """
+    curves = {"train/loss": "training", "val/loss": "validation"}
+    losses = [
+        (epoch, curve, one[name]) for epoch, one in enumerate(epochs, 1) for name, curve in curves.items()
+    ]
+    columns = {name: name.split("/")[1] for name in (MONITOR, "val/accuracy", "train/lr")}
+    scores = pd.DataFrame(epochs)[list(columns)].rename(columns=columns)
+    scores.insert(0, "epoch", range(1, len(scores) + 1))
+    with files.replacing(folder) as made:
+        made.mkdir(parents=True)
+        for name, table in (
+            ("loss", pd.DataFrame(losses, columns=["epoch", "curve", "loss"])),
+            ("scores", scores),
+        ):
+            table.to_csv(made / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")

@@ -19,7 +19,7 @@ from facemask.network.classifier import Classifier
 from facemask.runtime.arrays import Pixels
 from facemask.runtime.errors import UserError
 from facemask.settings import recipes
-from facemask.training import averaging, pseudo, ranks, refitting
+from facemask.training import averaging, probing, pseudo, ranks, refitting
 from facemask.training.augment import Augmentation
 from facemask.training.backgrounds import Backgrounds
 from facemask.training.batches import Batches, EpochBatchSampler, Side, loader, sampler_weights
@@ -96,6 +96,9 @@ def fit(
     # Its notes on devices and products are no news of this training.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     torch.set_float32_matmul_precision("highest" if recipe.precision == "32" else "high")
+    if not isinstance(recipe.probe, recipes.Nothing):
+        model, score = probing.train(recipe, recipe.probe, train, val, seed=seed, curves=curves)
+        return Fitted(model, 0, score)
     saved = [
         None if checkpoints is None else checkpoints / f"round{k}.ckpt" for k in range(1 + _rounds(recipe))
     ]

@@ -113,4 +113,5 @@ def _side(part: pd.DataFrame, pixels: Pixels, mattes: Pixels | None, cuts: bands
         labels=part["class"].to_numpy(np.int64),
         repeats=part["repeats"].to_numpy(np.int64),
         cuts=cuts,
+        people=pd.factorize(part["person"], sort=True)[0].astype(np.int64),
     )

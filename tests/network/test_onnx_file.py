@@ -119,8 +119,16 @@ def test_an_inner_tensor_is_cut_out_and_pooled(file: Path) -> None:
     with torch.inference_mode():
         assert np.allclose(mean(photos()), by_onnxruntime(file, photos()), atol=1e-5)
         assert (gem(photos()) > mean(photos())).float().mean() > 0.9
+    grid = backbones.build(
+        config(file, output="a1", pool={"kind": "grid", "rows": 2, "columns": 3}), SIZE
+    ).eval()
+    with torch.inference_mode():
+        cells = grid(photos()).reshape(3, DEPTH, 6)
+        # Four rows and three columns: no cell overlaps another, and their mean is that of the map.
+        assert torch.allclose(cells.mean(2), mean(photos()), atol=1e-5)
+    assert backbones.features(grid, SIZE) == 6 * DEPTH
     with pytest.raises(
-        UserError, match=r"output: .*gives features of shape \(2, 6, 4, 3\).*pool mean or gem"
+        UserError, match=r"output: .*gives features of shape \(2, 6, 4, 3\).*pool mean, grid or gem"
     ):
         backbones.build(config(file, output="a1"), SIZE)
     with pytest.raises(UserError, match=r"output: .*computes no 'a7'; its last are .*vector"):

@@ -24,7 +24,12 @@ def shrunk(repository: Path, name: str, params_yaml: dict[str, Any]) -> dict[str
     train |= {"folds": [0], "epochs": 1, "batch_size": 8, "patience": None}
     # Inception-v3 takes nothing smaller, nor does Swin's patching take sides that 32 does not divide.
     train["image"]["size"] = [96, 96]
+    if train["backbone"]["kind"] == "onnx":
+        # Files of the user's own: another network and finder in their place.
+        train["backbone"] = params_yaml["train"]["backbone"]
     train["backbone"]["weights"] = {"kind": "scratch"}
+    if content["face_crop"]["finder"]["kind"] == "yunet":
+        content["face_crop"]["finder"] = params_yaml["face_crop"]["finder"]
     content["face_crop"]["size"] = [96, 96]
     content["build_manifest"]["folds"] = 2
     matting = content["background_removal"]["matting"]
