@@ -73,7 +73,8 @@ class Desk:
         named = [*frame["photo"], *frame["other"][frame["other"] != ""]]
         if not set(named) <= set(self._photos.index):
             raise UserError(f"{self._path}: names photos that are not there; run `dvc repro audit`")
-        return {decisions.key(row): {str(k): v for k, v in row.items()} for row in frame.to_dict("records")}
+        rows = [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+        return {decisions.key(row): row for row in rows}
 
     def open(self) -> dict[str, Any]:
         """Suspects without a decision, at most :data:`MOST` of them, with their photos; and how many there are."""
@@ -103,7 +104,7 @@ class Desk:
             return None
         try:
             pixels = codec.decode(
-                photos.read(self._where, photos.Photo(key, self._photos.loc[key, "sha256"]))
+                photos.read(self._where, photos.Photo(key, str(self._photos.loc[key, "sha256"])))
             )
         except (UserError, codec.UnreadableImage):
             return None

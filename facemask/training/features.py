@@ -54,7 +54,7 @@ def of(model: Classifier, pixels: Pixels, *, label: str) -> Floats:
         ["network", "training"],
         ["torch", "timm", "onnx2torch", "facenet-pytorch", "numpy"],
     )
-    keys = [memo.key(ours, hashlib.sha256(np.ascontiguousarray(one)).hexdigest()) for one in pixels]
+    keys = [memo.key(ours, hashlib.sha256(np.ascontiguousarray(one).tobytes()).hexdigest()) for one in pixels]
     model.eval().to(device)
     workers = hardware.cores() if device.type == "cpu" else 1
     pool = functools.partial(executor.threads, workers=workers)
