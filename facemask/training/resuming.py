@@ -30,7 +30,7 @@ from facemask.runtime import files, hardware
 from facemask.runtime.errors import UserError
 
 # The rooms that dvc.yaml lists for train; a test compares them.
-ROOMS: Final = ("runtime", "records", "pixels", "scoring", "network", "training")
+ROOMS: Final = ("runtime", "records", "pixels", "photos", "scoring", "network", "training")
 # What the stored state of optimisers and schedules depends on besides.
 _PACKAGES: Final = ("torch", "lightning", "timm")
 _STATE: Final = "resume"

@@ -271,6 +271,8 @@ SYSTEMS = {
     "s4_effnet_b3_multilabel",
     "s4_age_by_gender",
     "realfaces",
+    "quick",
+    "contest",
 }
 
 
