@@ -9,12 +9,13 @@ MAKEFLAGS += --no-builtin-rules
 
 VENV := .venv
 INSTALLED := $(VENV)/.installed
+BASELINE := main
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := true
 export PYTHONHASHSEED := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv repro test test-fast lint format types bench back weights plots docs cache clean-cache repair
+.PHONY: help venv repro test test-fast lint format types bench back weights plots report docs cache clean-cache repair
 
 help: ## list the targets
 	bold=""; plain=""
@@ -105,6 +106,10 @@ weights: venv ## list pretrained weights, or fetch some: make weights NAME='yune
 
 plots: venv ## write the plots into one page that opens without a network
 	dvc plots show --out dvc_plots
+
+report: venv ## one page for a reviewer, compared with main or with BASELINE=REV; opens it
+	dvc repro --quiet report
+	python -m facemask report --baseline "$(BASELINE)"
 
 docs: venv ## after changing the params' schema: rewrite docs/params.md
 	python -m facemask params > .params.md.part

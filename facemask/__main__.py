@@ -15,6 +15,7 @@ PRESETS = Path("presets")
 SAMPLE = Path("data/sample")
 LABEL_FIXES = Path("data/label_fixes.csv")
 REVIEW = Path("data/review.csv")
+REPORT = Path("report.html")
 PAGE = Path(".dvc/plots/offline.html")
 
 
@@ -66,6 +67,15 @@ def scores(_: argparse.Namespace) -> None:
     from facemask.commands import scores
 
     print(scores.render(scores.changed_stages()))
+
+
+def report(arguments: argparse.Namespace) -> None:
+    """Write report.html: the report stage's page, compared with a baseline, with the run's facts; open it."""
+    from facemask.commands import report
+
+    report.write(REPORT, arguments.baseline)
+    opened = not arguments.no_browser and report.show(REPORT)
+    print(f"{REPORT}{': opened' if opened else ': open it in a browser'}")
 
 
 def params(_: argparse.Namespace) -> None:
@@ -209,6 +219,7 @@ def main() -> None:
         check,
         scores,
         compare,
+        report,
         params,
         lr,
         predict,
@@ -239,6 +250,11 @@ def main() -> None:
             command.add_argument(
                 "--html", type=Path, metavar="FILE", help="write a page with the photos that flipped"
             )
+        if run is report:
+            command.add_argument(
+                "--baseline", default="main", metavar="REV", help="git revision or experiment"
+            )
+            command.add_argument("--no-browser", action="store_true", help="write it only")
         if run is weights:
             command.add_argument("names", nargs="*", metavar="NAME", help="as in models/weights.yaml")
         if run is set_:

@@ -19,7 +19,7 @@ from dvc.utils.serialize import dump_yaml
 
 pytestmark = pytest.mark.slow
 
-EVAL = {"fix_labels", "face_crop", "background_removal", "build_manifest", "infer", "audit"}
+EVAL = {"fix_labels", "face_crop", "background_removal", "build_manifest", "infer", "audit", "report"}
 LABELLED = {*EVAL, "train@0", "combine", "evaluate"}
 ALL = {"check", "sample_data", "synthesise", *LABELLED}
 LOSS = '''
@@ -180,7 +180,8 @@ def test_a_label_fix_runs_all_that_learns_unless_it_is_another_data_sets(project
     fixes = project.folder / "data" / "label_fixes.csv"
     with fixes.open("a") as listed:
         listed.write("theirs,000001,gender,male,female,confirmed,them,\n")
-    assert project.repro() == {"check", "fix_labels"}
+    # The report tells which rows were not used.
+    assert project.repro() == {"check", "fix_labels", "report"}
     with fixes.open("a") as listed:
         listed.write("mine,000001,gender,male,female,confirmed,me,\n")
     assert project.repro() == {"check", *LABELLED}

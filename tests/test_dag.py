@@ -36,8 +36,9 @@ STAGES = [
     "evaluate",
     "infer",
     "audit",
+    "report",
 ]
-ANSWERS = {"combine", "evaluate", "infer", "audit"}
+ANSWERS = {"combine", "evaluate", "infer", "audit", "report"}
 TRAINING = {"train@0", *ANSWERS}
 FROM_MANIFEST = {"build_manifest", *TRAINING}
 FROM_LABELS = {"fix_labels", "face_crop", "background_removal", *FROM_MANIFEST}
@@ -64,9 +65,10 @@ ROOMS: dict[str, set[str]] = {
     "manifest": FROM_MANIFEST,
     "training": TRAINING,
     "ensemble": ANSWERS,
-    "evaluation": {"evaluate"},
-    "submission": {"infer"},
+    "evaluation": {"evaluate", "report"},
+    "submission": {"infer", "report"},
     "audit": {"audit"},
+    "report": {"report"},
     "serving": set(),
     "settings": set(),
     "commands": set(),
@@ -135,15 +137,16 @@ AFFECTS: dict[str, set[str]] = {
     "combine.how": ANSWERS,
     "combine.adjust": ANSWERS,
     "combine.calibrate": ANSWERS,
-    "evaluate.bootstrap": {"evaluate"},
-    "evaluate.confidence": {"evaluate"},
-    "evaluate.calibration_bins": {"evaluate"},
-    "infer.views": {"infer"},
-    "infer.average": {"infer"},
-    "infer.batch_size": {"infer"},
-    "infer.precision": {"infer"},
-    "infer.compile": {"infer"},
+    "evaluate.bootstrap": {"evaluate", "report"},
+    "evaluate.confidence": {"evaluate", "report"},
+    "evaluate.calibration_bins": {"evaluate", "report"},
+    "infer.views": {"infer", "report"},
+    "infer.average": {"infer", "report"},
+    "infer.batch_size": {"infer", "report"},
+    "infer.precision": {"infer", "report"},
+    "infer.compile": {"infer", "report"},
     "audit": {"audit"},
+    "report": {"report"},
 }
 
 

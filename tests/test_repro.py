@@ -24,7 +24,7 @@ from facemask.records import classes, tables
 pytestmark = pytest.mark.slow
 
 S3 = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
-ANSWERS = {"combine", "evaluate", "infer", "audit"}
+ANSWERS = {"combine", "evaluate", "infer", "audit", "report"}
 ALL = {
     "check",
     "sample_data",

@@ -10,6 +10,8 @@ scores
     the table of scores that a run ends with
 compare
     revisions compared, as ``facemask.comparison`` does it
+report
+    the report page, compared with a baseline, with the run's facts
 rate_curve
     the learning-rate finder's curve, as a picture
 page

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from facemask.records import left_out
+from facemask.runtime import files
 from facemask.runtime.errors import UserError
 
 ROWS: Final = {
@@ -152,15 +152,7 @@ def _warnings(details: Mapping[str, Any], changed: Sequence[str]) -> Iterator[st
 
 
 def _read(path: Path, stage: str) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run `dvc repro` or `make repro`") from None
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}: not JSON ({error}); run `dvc repro -f {stage}`") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: a JSON object is wanted; run `dvc repro -f {stage}`")
-    return content
+    return files.read_json(path, f"run `dvc repro {stage}` or `make repro`")
 
 
 def _has_limits(columns: Mapping[str, Mapping[str, Any]]) -> bool:

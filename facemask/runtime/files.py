@@ -73,6 +73,30 @@ def write_json(path: Path, content: Any) -> None:
         temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def read_json(path: Path, remedy: str) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Parameters
+    ----------
+    remedy
+        What to do where the file is missing or damaged, as an order such as "run `dvc repro infer`".
+
+    Raises
+    ------
+    UserError
+        If there is no such file or it holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; {remedy}") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not JSON ({error}); {remedy}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: a JSON object is wanted; {remedy}")
+    return content
+
+
 def write_sealed(path: Path, content: Mapping[str, Any]) -> None:
     """Write ``content`` as JSON that carries, under ``sha256``, the hash of itself and of each file beside it."""
     sums = {one.name: _sha256(one.read_bytes()) for one in sorted(path.parent.iterdir()) if one != path}

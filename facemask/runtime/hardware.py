@@ -4,13 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
+import re
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal
+
+import psutil  # type: ignore[import-untyped]
 
 
 def cores() -> int:
     """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def machine() -> str:
+    """Name the processor, the cores that this process may use, the memory, and GPUs if torch is at work."""
+    try:
+        told = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        told = ""
+    named = re.search(r"^model name\s*: (.+)$", told, re.MULTILINE)
+    processor = named[1].strip() if named else platform.processor() or platform.machine()
+    memory = f"{psutil.virtual_memory().total / 2**30:.0f} GiB"
+    torch = sys.modules.get("torch")
+    gpus = (
+        [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())] if torch is not None else []
+    )
+    return ", ".join([processor, f"{cores()} cores", memory, *gpus])
 
 
 def processes() -> tuple[int | Literal["auto"], int]:

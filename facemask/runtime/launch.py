@@ -7,14 +7,15 @@ import contextlib
 import inspect
 import os
 import sys
+import time
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from filelock import FileLock, Timeout
 
-from facemask.runtime import files, inputs, parent, shortages
+from facemask.runtime import files, hardware, inputs, parent, shortages
 from facemask.runtime.errors import UserError
 from facemask.settings import config, loading, params
 
@@ -22,6 +23,16 @@ from facemask.settings import config, loading, params
 FOLDERS: Final = {"root": "root", "extra": "extra", "unmasked_faces": "faces"}
 # Parameters that are written; all other paths are read.
 WRITTEN: Final = frozenset({"out", "scores", "plots", "curves", "live"})
+# Locks, and how long each stage took.
+KEPT: Final = Path(".dvc/tmp/stages")
+
+
+class Ran(NamedTuple):
+    """How long a stage took, and on which machine."""
+
+    stage: str
+    seconds: float
+    machine: str
 
 
 def view(whole: params.Params, wanted: type[config.Config]) -> config.Config:
@@ -68,10 +79,16 @@ def launch(run: Callable[..., None]) -> None:
             read, lambda: _configured(kinds, set(names) - set(chosen)), label.replace("-", "@")
         )
         # The other processes of a multi-GPU training are the same stage, not a twin.
-        with _alone(label) if os.environ.get("LOCAL_RANK", "0") == "0" else contextlib.nullcontext():
+        first = os.environ.get("LOCAL_RANK", "0") == "0"
+        start = time.monotonic()
+        with _alone(label) if first else contextlib.nullcontext():
             with files.guarded(unchanged.verify):
                 run(**arguments)
             unchanged.verify()
+        if first:
+            # Beside the lock and no output: the clock is no part of a result.
+            told = {"stage": label, "seconds": time.monotonic() - start, "machine": hardware.machine()}
+            files.write_json(KEPT / f"{label}.json", told)
     except UserError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
@@ -97,11 +114,16 @@ def _configured(kinds: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any
     return given
 
 
+def times() -> list[Ran]:
+    """Seconds that each stage took when it last ran in this folder, in the order in which they ended."""
+    found = sorted(KEPT.glob("*.json"), key=lambda path: (path.stat().st_mtime_ns, path.name))
+    return [Ran(**files.read_json(path, "delete it")) for path in found]
+
+
 def _alone(label: str) -> FileLock:
     """Lock out a second copy of a stage: one that outlived a killed DVC would overwrite the new one's outputs."""
-    folder = Path(".dvc/tmp/stages")
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / f"{label}.lock", timeout=0)
+    KEPT.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(KEPT / f"{label}.lock", timeout=0)
     try:
         lock.acquire()
     except Timeout:

@@ -523,6 +523,18 @@ class Audit(Config):
     )
 
 
+class Report(Config):
+    """What the report page shows of people."""
+
+    photos: bool = Field(
+        description="show photos: mistakes with their heat maps, contact sheets; false writes no face into the page"
+    )
+    mistakes: Annotated[int, Field(ge=0, le=200)] = Field(
+        description="most confident mistakes that are listed, a hit beside each"
+    )
+    sheet: Annotated[int, Field(ge=0, le=200)] = Field(description="photos a contact sheet, the worst first")
+
+
 class Params(Config):
     """All of ``params.yaml``."""
 
@@ -545,6 +557,7 @@ class Params(Config):
     evaluate: Evaluate
     infer: Infer
     audit: Audit
+    report: Report
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Params:

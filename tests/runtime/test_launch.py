@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import yaml
 from filelock import FileLock
 
 from facemask.runtime.errors import UserError
-from facemask.runtime.launch import launch, view
+from facemask.runtime.launch import launch, times, view
 from facemask.settings import config, loading, params, recipes
 
 
@@ -72,6 +73,20 @@ def test_sections_come_as_they_are(toy_params: params.Params) -> None:
 def test_a_class_that_is_no_section_is_the_programmers_mistake(toy_params: params.Params) -> None:
     with pytest.raises(TypeError, match="Scratch"):
         view(toy_params, recipes.Scratch)
+
+
+def test_seconds_are_kept_beside_the_outputs(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*, fold: int) -> None:
+        if fold == 2:
+            raise UserError("broken")
+
+    assert times() == []
+    for fold in (1, 0, 2, 1):
+        with contextlib.suppress(SystemExit):
+            call(run, monkeypatch, "--fold", str(fold))
+    stages = [one.stage.rpartition("-")[2] for one in times()]
+    assert stages == ["0", "1"], "in the order in which they ended, without what failed"
+    assert all(0 <= one.seconds < 60 and "cores" in one.machine for one in times())
 
 
 @pytest.mark.parametrize(
