@@ -112,8 +112,8 @@ def shifts(labelled: pd.DataFrame, eval_: pd.DataFrame) -> list[Shift]:
             np.histogram(side.clip(edges[0], edges[-1]), edges)[0] / len(side) for side in (ours, theirs)
         ]
         side = np.repeat([0, 1], [len(ours), len(theirs)])
-        quartiles = [np.quantile(side, [0.25, 0.5, 0.75]) for side in (ours, theirs)]
-        found.append(Shift(name, *quartiles, edges, np.stack(counts), float(roc_auc_score(side, both))))
+        middle, other = (np.quantile(side, [0.25, 0.5, 0.75]) for side in (ours, theirs))
+        found.append(Shift(name, middle, other, edges, np.stack(counts), float(roc_auc_score(side, both))))
     return found
 
 
@@ -184,7 +184,7 @@ def adversarial(
 
 def _called(table: Floats, attribute: str) -> Ints:
     whole = table if attribute == "class" else classes.marginals(table)[attribute]
-    return whole.argmax(1).astype(np.int64)
+    return np.asarray(whole.argmax(1), dtype=np.int64)
 
 
 def _spaced(side: pd.DataFrame) -> pd.DataFrame:

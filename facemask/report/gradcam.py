@@ -103,7 +103,8 @@ class _Maps:
             case "tokens":
                 places = self.grid[0] * self.grid[1]
                 # Tokens that stand for no place, such as the class token, come first.
-                return output[:, -places:].transpose(1, 2).unflatten(2, self.grid).clone()
+                tokens = output[:, -places:].transpose(1, 2)
+                return tokens.reshape(*tokens.shape[:2], *self.grid).clone()
             case _:
                 assert_never(self.form)
 
@@ -120,7 +121,9 @@ def _layer(whole: _Channels, backbone: nn.Module, photo: Pixels) -> tuple[nn.Mod
     """
     seen: list[tuple[nn.Module, _Maps, Tensor]] = []
 
-    grids = [tuple(module.grid_size) for module in backbone.modules() if hasattr(module, "grid_size")]
+    grids = [
+        tuple(getattr(module, "grid_size")) for module in backbone.modules() if hasattr(module, "grid_size")
+    ]  # noqa: B009
 
     def note(module: nn.Module, _: object, output: object) -> None:
         if isinstance(output, Tensor) and (maps := _form(backbone, output, grids)) is not None:

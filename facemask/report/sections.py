@@ -157,9 +157,10 @@ def calibration(given: Inputs) -> list[tuple[Chart, float]]:
         chart.line([0, 1], [0, 1], "ideal", "perfectly calibrated")
         chart.line(bins["confidence"], bins["accuracy"], "s0", str(name))
         most = bins["photos"].max()
-        for one in bins.itertuples():
-            told = f"{one.photos} photos: {one.confidence:.0%} sure, {one.accuracy:.0%} right"
-            chart.dot(one.confidence, one.accuracy, 2 + 4 * np.sqrt(one.photos / most), "s0", told)
+        columns = (bins[column].tolist() for column in ("photos", "confidence", "accuracy"))
+        for photos, confidence, accuracy in zip(*columns, strict=True):
+            told = f"{photos} photos: {confidence:.0%} sure, {accuracy:.0%} right"
+            chart.dot(confidence, accuracy, 2 + 4 * np.sqrt(photos / most), "s0", told)
         gap = (bins["confidence"] - bins["accuracy"]).abs()
         found.append((chart, float(np.average(gap, weights=bins["photos"]))))
     return found
@@ -172,9 +173,9 @@ def learning(given: Inputs) -> list[Chart]:
         style = f"s{place % 6}"
         for side, part in tables["loss"].groupby("curve", sort=True):
             dashed = " dashed" if side == "training" else ""
-            losses[f"fold {fold}, {side}"] = (part["epoch"], part["loss"], style + dashed)
+            losses[f"fold {fold}, {side}"] = (part["epoch"].tolist(), part["loss"].tolist(), style + dashed)
         told = tables["scores"]
-        scores[f"fold {fold}"] = (told["epoch"], told["macro_f1"], style)
+        scores[f"fold {fold}"] = (told["epoch"].tolist(), told["macro_f1"].tolist(), style)
     return [
         charts.curves("Loss", "loss", losses),
         charts.curves("Validation macro-F1", "macro-F1", scores, 1.0),

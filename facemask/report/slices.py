@@ -87,7 +87,7 @@ def groups(rows: pd.DataFrame, facts: pd.DataFrame, extras: pd.DataFrame) -> dic
         "mask": _ordered(pd.Series([classes.MASKS[k] for k in mask], rows.index), mask),
         "kind of photo": _ordered(rows["kind"], rows["kind"]),
     }
-    named |= {column: _extra(extras[column].loc[rows.index]) for column in extras}
+    named |= {str(column): _extra(extras[column].loc[rows.index]) for column in extras}
     named["face box"] = _ordered(rows["face"], rows["face"] != "found")
     for name in ("brightness", "sharpness", "face"):
         about = QUANTITIES[name]
@@ -129,7 +129,8 @@ def columns(table: Path, photos: pd.DataFrame) -> pd.DataFrame:
 
 def quarters(values: pd.Series[float], low: str, high: str) -> pd.Series[Any]:
     """Quarters of the known ``values``, named by their limits; fewer where values repeat."""
-    edges = np.unique(np.nanquantile(values, [0, 0.25, 0.5, 0.75, 1])) if values.notna().any() else []
+    known = values.dropna().to_numpy(np.float64)
+    edges = np.unique(np.quantile(known, [0, 0.25, 0.5, 0.75, 1])).tolist() if len(known) else []
     if len(edges) < 3:
         return pd.Series(pd.Categorical([None] * len(values)), values.index)
     shown = [f"{a:.3g} to {b:.3g}" for a, b in itertools.pairwise(edges)]
@@ -138,7 +139,7 @@ def quarters(values: pd.Series[float], low: str, high: str) -> pd.Series[Any]:
 
 
 def _extra(column: pd.Series[str]) -> pd.Series[Any]:
-    values = column.replace("", np.nan)
+    values = column.mask(column == "")
     if values.nunique() <= MOST:
         return _ordered(values, values)
     numbers = pd.to_numeric(values, errors="coerce")

@@ -87,8 +87,8 @@ def launch(run: Callable[..., None]) -> None:
             unchanged.verify()
         if first:
             # Beside the lock and no output: the clock is no part of a result.
-            told = {"stage": label, "seconds": time.monotonic() - start, "machine": hardware.machine()}
-            files.write_json(KEPT / f"{label}.json", told)
+            ran = {"stage": label, "seconds": time.monotonic() - start, "machine": hardware.machine()}
+            files.write_json(KEPT / f"{label}.json", ran)
     except UserError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
