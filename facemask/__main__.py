@@ -78,6 +78,21 @@ def report(arguments: argparse.Namespace) -> None:
     print(f"{REPORT}{': opened' if opened else ': open it in a browser'}")
 
 
+def submissions(arguments: argparse.Namespace) -> None:
+    """List what was submitted, or write a leaderboard score beside it."""
+    from facemask.commands import submissions
+    from facemask.ensemble import history
+    from facemask.submission import log
+
+    root = Path(history.root())
+    if arguments.hash:
+        row = log.note(root, arguments.hash, arguments.public, arguments.text)
+        print(f"{row['md5'][: log.SHOWN]}: leaderboard {row['public']:g}  {row['note']}".rstrip())
+        return
+    rows = log.read(root)
+    print(submissions.render(rows, len(rows) if arguments.all else submissions.LAST))
+
+
 def params(_: argparse.Namespace) -> None:
     """Print the reference of all params (docs/params.md)."""
     from facemask.settings import loading, reference
@@ -220,6 +235,7 @@ def main() -> None:
         scores,
         compare,
         report,
+        submissions,
         params,
         lr,
         predict,
@@ -255,6 +271,15 @@ def main() -> None:
                 "--baseline", default="main", metavar="REV", help="git revision or experiment"
             )
             command.add_argument("--no-browser", action="store_true", help="write it only")
+        if run is submissions:
+            command.usage = "%(prog)s [--all] | note HASH [--public SCORE] [--text TEXT]"
+            command.add_argument("note", nargs="?", choices=["note"], help="write beside a submission")
+            command.add_argument("hash", nargs="?", metavar="HASH", help="the beginning of its hash")
+            command.add_argument(
+                "--public", type=float, metavar="SCORE", help="its leaderboard score, 0 to 1"
+            )
+            command.add_argument("--text", help="a remark")
+            command.add_argument("--all", action="store_true", help="all rows, not the last 20 alone")
         if run is weights:
             command.add_argument("names", nargs="*", metavar="NAME", help="as in models/weights.yaml")
         if run is set_:

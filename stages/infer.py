@@ -5,13 +5,14 @@ Run as ``python -m stages.infer``.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from facemask.ensemble import combiner, experiments
+from facemask.ensemble import combiner, experiments, history
 from facemask.network import reader
 from facemask.records import classes, left_out, tables
 from facemask.runtime import files, progress
@@ -19,7 +20,7 @@ from facemask.runtime.arrays import Table
 from facemask.runtime.launch import launch
 from facemask.scoring import metrics
 from facemask.settings import params
-from facemask.submission import submission
+from facemask.submission import entries, log, submission
 from facemask.submission.answering import Answerer
 
 
@@ -70,6 +71,10 @@ def run(
         files.write_json(folder / "about.json", about | metrics.rounded(found))
     files.write_json(scores, metrics.rounded({"eval": found["macro_f1"]} if found else {}))
     left_out.tell(told)
+    if cfg.log:
+        row = entries.entry(answers, combined, history.revision())
+        for line in log.append(Path(history.root()), row, out / "submission.csv", history.cached):
+            sys.stderr.write(f"warning: {line}\n")
 
 
 def main() -> None:

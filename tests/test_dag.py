@@ -144,6 +144,7 @@ AFFECTS: dict[str, set[str]] = {
     "infer.average": {"infer", "report"},
     "infer.batch_size": {"infer", "report"},
     "infer.precision": {"infer", "report"},
+    "infer.log": {"infer", "report"},
     "infer.compile": {"infer", "report"},
     "audit": {"audit"},
     "report": {"report"},

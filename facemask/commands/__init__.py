@@ -8,6 +8,8 @@ weights
     files of pretrained weights, fetched by name
 scores
     the table of scores that a run ends with
+submissions
+    the log of submissions as a table
 compare
     revisions compared, as ``facemask.comparison`` does it
 report

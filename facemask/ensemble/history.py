@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 import pandas as pd
 
 from facemask.records import revisions, tables
 from facemask.runtime.errors import UserError
 from facemask.scoring import predictions
+
+# What decides results and is in git.
+SOURCES: Final = ("params.yaml", "dvc.yaml", "facemask", "stages")
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,30 @@ def resolve(names: Sequence[str], asked: str) -> tuple[Member, ...]:
     except DvcException as error:
         raise UserError(f"{asked}: {error}; experiments are read from a DVC repository") from None
     return tuple(Member(name, commit) for commit, name in found.items())
+
+
+def cached(md5: str) -> Path | None:
+    """Find a file of any revision in DVC's cache by its MD5; None where it is not there."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(root()) as repo:
+            path = Path(repo.cache.local.oid_to_path(md5))
+    except DvcException:
+        return None
+    return path if path.is_file() else None
+
+
+def revision() -> str:
+    """Return the commit that is checked out, with a + where params, stages or rooms differ from it; - without git."""
+    told = []
+    for command in (["rev-parse", "--short=7", "HEAD"], ["status", "--porcelain", "--", *SOURCES]):
+        done = subprocess.run(["git", *command], capture_output=True, text=True, check=False)
+        if done.returncode:
+            return "-"
+        told.append(done.stdout.strip())
+    return told[0] + ("+" if told[1] else "")
 
 
 @contextlib.contextmanager

@@ -121,9 +121,7 @@ def _layer(whole: _Channels, backbone: nn.Module, photo: Pixels) -> tuple[nn.Mod
     """
     seen: list[tuple[nn.Module, _Maps, Tensor]] = []
 
-    grids = [
-        tuple(getattr(module, "grid_size")) for module in backbone.modules() if hasattr(module, "grid_size")
-    ]  # noqa: B009
+    grids = [tuple(module.grid_size) for module in backbone.modules() if hasattr(module, "grid_size")]
 
     def note(module: nn.Module, _: object, output: object) -> None:
         if isinstance(output, Tensor) and (maps := _form(backbone, output, grids)) is not None:

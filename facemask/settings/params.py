@@ -467,6 +467,9 @@ class Infer(Config):
     compile: bool = Field(
         description="compile the networks first (torch.compile): costs half a minute or more; needs a C++ compiler"
     )
+    log: bool = Field(
+        description="add a row to submissions.csv whenever this stage runs: for photos that are submitted"
+    )
 
 
 class NoNetwork(Config):
