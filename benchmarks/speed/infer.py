@@ -20,7 +20,7 @@ from facemask.network import checkpoints, reader
 from facemask.network.classifier import Classifier
 from facemask.network.predict import predict
 from facemask.records import classes
-from facemask.runtime import executor, hardware
+from facemask.runtime import executor, hardware, threads
 from facemask.runtime.arrays import Pixels, Table
 from facemask.settings import params, recipes
 from facemask.submission.answering import Answerer
@@ -78,7 +78,7 @@ def _case(
         return predict([model], chunk, views, cfg.average)
 
     def by_core() -> None:
-        with hardware.one_thread():
+        with threads.one_thread():
             for _ in executor.threads(one, [[chunk] for chunk in ready], workers=hardware.cores()):
                 pass
 

@@ -4,6 +4,12 @@ assignments
     keys of ``params.yaml`` that are set
 check
     everything that ``params.yaml`` names, looked at before anything runs
+apply
+    experiments taken up, unless a user's own changes would be lost
+repair, locks
+    what a kill left of DVC's files, mended; whether it was a living process
+predict
+    answers to photos, as a table
 weights
     files of pretrained weights, fetched by name
 scores

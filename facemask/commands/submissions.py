@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -64,10 +65,10 @@ def _table(rows: pd.DataFrame, last: int) -> Table:
     top = log.best(rows)
     for row in rows.tail(last).itertuples():
         style = "bold" if top is not None and row.Index == top.name else ""
-        hints = [f"{row.drift} drifts" if row.drift else "", str(row.note)]
+        hints = [f"{row.drift!s} drifts" if row.drift else "", str(row.note)]
         cells = [str(row.date)[:16].replace("T", " "), str(row.md5)[: log.SHOWN], str(row.revision)]
         cells += [_number(row.oof), _number(row.public), _percent(row.as_last), _percent(row.as_best)]
-        cells += [*_shares(str(row.counts)), "; ".join(hint for hint in hints if hint)]
+        cells += [*_shares(str(row.counts)), "; ".join(filter(None, hints))]
         table.add_row(*(Text(cell, style) for cell in cells))
     return table
 
@@ -95,9 +96,9 @@ def _shares(counts: str) -> tuple[str, str, str]:
     return "/".join(f"{s:.0f}" for s in mask), f"{gender[1]:.0f}", "/".join(f"{s:.0f}" for s in age)
 
 
-def _number(value: object) -> str:
+def _number(value: Any) -> str:
     return "-" if pd.isna(value) else f"{value:.4f}"
 
 
-def _percent(value: object) -> str:
+def _percent(value: Any) -> str:
     return "-" if pd.isna(value) else f"{value:.1%}"

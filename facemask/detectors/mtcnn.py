@@ -27,7 +27,7 @@ from facenet_pytorch.models.mtcnn import ONet, PNet, RNet
 from torch import Tensor
 from torchvision.ops import nms  # type: ignore[import-untyped]
 
-from facemask.runtime import hardware
+from facemask.runtime import threads
 from facemask.runtime.arrays import Floats, Pixels
 
 FACTOR: Final = 0.709
@@ -89,7 +89,7 @@ class Networks:
         """
         found: list[Floats] = [np.zeros((0, 15))] * len(photos)
         sizes = sorted({photo.shape[:2] for photo in photos})
-        with hardware.one_thread(), torch.inference_mode():
+        with threads.one_thread(), torch.inference_mode():
             for height, width in sizes:
                 alike = [place for place, photo in enumerate(photos) if photo.shape[:2] == (height, width)]
                 batch = max(1, min(_PHOTOS, _MOST_PIXELS // (height * width)))

@@ -20,7 +20,7 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
 from facemask.network.classifier import Classifier
-from facemask.runtime import hardware
+from facemask.runtime import threads
 from facemask.runtime.arrays import Floats32, Ints, Pixels
 
 Form = Literal["channels first", "channels last", "tokens"]
@@ -59,7 +59,7 @@ def heat(model: Classifier, photos: Pixels, chosen: Ints) -> Floats32 | None:
     None if no layer of the network gives a map of which its answer depends.
     """
     whole = _Channels(model.cpu().eval())
-    with hardware.one_thread():
+    with threads.one_thread():
         found = [_layer(whole, backbone, photos[:1]) for backbone in model.backbones.values()]
         layers = [one for one in found if one is not None]
         if len(layers) < len(found):
@@ -121,7 +121,7 @@ def _layer(whole: _Channels, backbone: nn.Module, photo: Pixels) -> tuple[nn.Mod
     """
     seen: list[tuple[nn.Module, _Maps, Tensor]] = []
 
-    grids = [tuple(module.grid_size) for module in backbone.modules() if hasattr(module, "grid_size")]
+    grids = [tuple(vars(module)["grid_size"]) for module in backbone.modules() if "grid_size" in vars(module)]
 
     def note(module: nn.Module, _: object, output: object) -> None:
         if isinstance(output, Tensor) and (maps := _form(backbone, output, grids)) is not None:

@@ -13,7 +13,9 @@ cluster
 arrays
     types of arrays
 hardware
-    cores, processes, threads
+    cores, processes, the machine in words
+threads
+    torch kept to one thread
 progress
     bars and plain lines
 files

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -57,16 +55,3 @@ def is_first_process() -> bool:
 def loader_workers() -> int:
     """Processes that prepare training batches; none on a small machine, where they would take the model's cores."""
     return min(8, cores() - 2) if cores() > 3 else 0
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Keep torch to one thread: sums are split among threads, so one thread means one result on any machine."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

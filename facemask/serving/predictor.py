@@ -13,7 +13,7 @@ import pandas as pd
 
 from facemask.network import reader
 from facemask.pixels import codec
-from facemask.runtime import executor, hardware
+from facemask.runtime import executor, hardware, threads
 from facemask.runtime.arrays import Pixels, Table
 from facemask.runtime.errors import UserError
 from facemask.serving import answers, inputs, runs
@@ -93,7 +93,7 @@ class Predictor:
             )
         parts = [photos[start : start + _PHOTOS] for start in range(0, len(photos), _PHOTOS)]
         task = functools.partial(self._answer, every=every)
-        with hardware.one_thread():
+        with threads.one_thread():
             yield from executor.threads(task, parts, workers=hardware.cores())
 
     def _answer(self, photos: Sequence[inputs.Named | tuple[str, Pixels]], *, every: bool) -> list[Answer]:

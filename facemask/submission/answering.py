@@ -14,7 +14,7 @@ import torch
 
 from facemask.network import checkpoints, reader
 from facemask.network.predict import predict
-from facemask.runtime import cluster, executor, hardware
+from facemask.runtime import cluster, executor, hardware, threads
 from facemask.runtime.arrays import Pixels, Table
 from facemask.runtime.errors import UserError
 from facemask.settings import params
@@ -77,7 +77,7 @@ class Answerer:
         runs = [rows[start : start + step] for start in range(0, len(rows), step)]
         with contextlib.ExitStack() as stack:
             if not self._cuda:
-                stack.enter_context(hardware.one_thread())
+                stack.enter_context(threads.one_thread())
             pool = stack.enter_context(cluster.workers(engine, local=local, gpus=int(self._cuda)))
             yield from pool(self, runs)
 

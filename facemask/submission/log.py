@@ -125,14 +125,15 @@ def note(root: Path, start: str, public: float | None, text: str | None) -> pd.S
         if text is not None:
             log.loc[place, "note"] = text
         _write(root, log)
-    return log.loc[place]
+    row: pd.Series[Any] = log.loc[place]
+    return row
 
 
 def best(log: pd.DataFrame) -> pd.Series[Any] | None:
     """Return the row with the best leaderboard score; where none is known, with the best out-of-fold score."""
     column = "public" if log["public"].notna().any() else "oof"
     known = log[log[column].notna()]
-    return None if known.empty else known.loc[known[column].idxmax()]
+    return None if known.empty else known.iloc[int(known[column].to_numpy().argmax())]
 
 
 def _last(log: pd.DataFrame) -> pd.Series[Any] | None:

@@ -13,7 +13,7 @@ import torch
 
 from facemask.network.classifier import Classifier
 from facemask.photos import memo, photos
-from facemask.runtime import executor, hardware, progress
+from facemask.runtime import executor, hardware, progress, threads
 from facemask.runtime.arrays import Floats, Pixels
 
 # Batches always have the same shape, so that a photo's features do not depend on the photos beside it.
@@ -58,7 +58,7 @@ def of(model: Classifier, pixels: Pixels, *, label: str) -> Floats:
     model.eval().to(device)
     workers = hardware.cores() if device.type == "cpu" else 1
     pool = functools.partial(executor.threads, workers=workers)
-    with memo.opened("features") as kept, hardware.one_thread():
+    with memo.opened("features") as kept, threads.one_thread():
         made = photos.each(_Compute(model, device), list(pixels), keys, kept, pool, chunk=BATCH)
         rows = [np.frombuffer(row, np.float32) for row in progress.track(made, total=len(keys), label=label)]
     model.cpu()
