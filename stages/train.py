@@ -54,6 +54,7 @@ def run(
             "seed": seed,
             "best_epoch": fitted.epoch + 1,
             "val_macro_f1": round(fitted.macro_f1, 6),
+            "batch_size": fitted.batch_size,
         }
         with files.replacing(out) as folder:
             folder.mkdir()

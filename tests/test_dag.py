@@ -133,6 +133,7 @@ AFFECTS: dict[str, set[str]] = {
     "train.precision": TRAINING,
     "train.channels_last": TRAINING,
     "train.patience": TRAINING,
+    "train.fit_memory": TRAINING,
     "combine.members": ANSWERS,
     "combine.how": ANSWERS,
     "combine.adjust": ANSWERS,

@@ -14,12 +14,14 @@ import importlib.metadata
 import json
 import os
 import sqlite3
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import diskcache  # type: ignore[import-untyped]
 
+from facemask.runtime import shortages
 from facemask.runtime.errors import UserError
 
 LIMIT: Final = 4 * 2**30
@@ -57,6 +59,8 @@ def home() -> Path:
 class Memo:
     """Bytes by key, on disk, safe for several processes, bounded: the oldest entries go first.
 
+    Where there is no room or permission to keep them, it says so once and keeps nothing more.
+
     Parameters
     ----------
     folder
@@ -84,6 +88,7 @@ class Memo:
         """Return what was kept under ``key``, or None where there is nothing, or no longer what was kept."""
         if self._cache is None:
             return None
+        found = None
         with self._told():
             found = self._cache.get(key)
         if not isinstance(found, bytes) or found[:_DIGEST] != _checksum(key, found[_DIGEST:]):
@@ -106,10 +111,11 @@ class Memo:
 
     def usage(self) -> tuple[int, int]:
         """Return how many results are kept, and their bytes on disk, as the limit counts them."""
-        if self._cache is None:
-            return 0, 0
-        with self._told():
-            return len(self._cache), self._cache.volume()
+        found = 0, 0
+        if self._cache is not None:
+            with self._told():
+                found = len(self._cache), self._cache.volume()
+        return found
 
     def close(self) -> None:
         """Close the files."""
@@ -121,6 +127,11 @@ class Memo:
         try:
             yield
         except (sqlite3.Error, diskcache.Timeout, OSError) as error:
+            if lacking := shortages.line(error):
+                # It is a cache: what is lacking here is not lacking for the results.
+                sys.stderr.write(f"{self.folder}: nothing more is kept: {lacking}\n")
+                self._cache = None
+                return
             remedy = "delete that folder, or set FACEMASK_MEMO=0"
             raise UserError(f"{self.folder}: the memo cannot be used ({error}); {remedy}") from None
 
@@ -132,7 +143,7 @@ def opened(stage: str) -> Iterator[Memo]:
     Raises
     ------
     UserError
-        If the folder cannot be written or is damaged.
+        If the folder is damaged.
     """
     memo = Memo(None if os.environ.get("FACEMASK_MEMO") == "0" else home() / stage, LIMIT)
     try:

@@ -35,10 +35,16 @@ _WORDS: Final[dict[Kind, tuple[str, ...]]] = {
         "disk quota exceeded",
         "file too large",
         "disk is full",
+        "disk i/o error",
         "file write failed",
         "no usable temporary directory",
     ),
-    "permission": ("permission denied", "read-only file system", "readonly database"),
+    "permission": (
+        "permission denied",
+        "read-only file system",
+        "readonly database",
+        "unable to open database",
+    ),
     "files": ("too many open files",),
     "memory": (
         "out of memory",

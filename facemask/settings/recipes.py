@@ -773,6 +773,10 @@ class Recipe(Config):
     patience: Count | None = Field(
         description="epochs without a better validation macro-F1 before stopping; null never"
     )
+    fit_memory: bool = Field(
+        description="where memory does not suffice, halve batch_size and double accumulate, and begin again; the "
+        "result is then that of these values"
+    )
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Recipe:

@@ -16,8 +16,8 @@ optimisers, schedules, clipping, averaging, freezing
     how the weights move
 task, curves, best
     the training loop's steps (Lightning), what it logs, the epoch that is kept
-fit, trainer, ranks, resuming
-    train one fold; on this machine; in several processes; from where it was killed
+fit, trainer, ranks, resuming, memory
+    train one fold; on this machine; in several processes; from where it was killed; in what memory there is
 probing, features, validation
     a head fitted on a frozen network's features, which are kept by content; answers to people whom a fold does not know
 pseudo, refitting

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import signal
 import sys
@@ -19,7 +20,7 @@ from facemask.network.classifier import Classifier
 from facemask.runtime.arrays import Pixels
 from facemask.runtime.errors import UserError
 from facemask.settings import recipes
-from facemask.training import averaging, probing, pseudo, ranks, refitting
+from facemask.training import averaging, memory, probing, pseudo, ranks, refitting
 from facemask.training.augment import Augmentation
 from facemask.training.backgrounds import Backgrounds
 from facemask.training.batches import Batches, EpochBatchSampler, Side, loader, sampler_weights
@@ -33,21 +34,34 @@ from facemask.training.unlabelled import EndlessBatchSampler, Pairs
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained network, in evaluation mode on the CPU, with the epoch (from 0) and score it was chosen for."""
+    """A trained network, in evaluation mode on the CPU, with the epoch (from 0) and score it was chosen for.
+
+    Attributes
+    ----------
+    batch_size
+        That of the recipe, or a part of it where memory did not suffice.
+    """
 
     model: Classifier
     epoch: int
     macro_f1: float
+    batch_size: int
 
 
 @dataclass(frozen=True)
 class Session:
-    """What a training needs beside its recipe and photos: the seed, the folders of :class:`Curves`, a checkpoint."""
+    """What a training needs beside recipe and photos: the seed, the folders of :class:`Curves` and of checkpoints."""
 
     seed: int
     curves: Path
     live: Path
-    checkpoint: Path | None
+    checkpoints: Path | None
+    turn: int = 0
+
+    def checkpoint(self, recipe: recipes.Recipe) -> Path | None:
+        """Name the file of a round of self-training; another batch size makes it another training."""
+        name = f"round{self.turn}-batch{recipe.batch_size}.ckpt"
+        return None if self.checkpoints is None else self.checkpoints / name
 
 
 def fit(
@@ -98,12 +112,9 @@ def fit(
     torch.set_float32_matmul_precision("highest" if recipe.precision == "32" else "high")
     if not isinstance(recipe.probe, recipes.Nothing):
         model, score = probing.train(recipe, recipe.probe, train, val, seed=seed, curves=curves)
-        return Fitted(model, 0, score)
-    saved = [
-        None if checkpoints is None else checkpoints / f"round{k}.ckpt" for k in range(1 + _rounds(recipe))
-    ]
-    session = Session(seed, curves, live, saved[0])
-    fitted, first = _train(recipe, train, val, session, unlabelled)
+        return Fitted(model, 0, score, recipe.batch_size)
+    session = Session(seed, curves, live, checkpoints)
+    (fitted, first), recipe = memory.fitting(recipe, lambda one: _train(one, train, val, session, unlabelled))
     if isinstance(recipe.unlabelled, recipes.SelfTraining):
         assert unlabelled is not None
         for turn in range(recipe.unlabelled.rounds):
@@ -115,17 +126,15 @@ def fit(
             )
             if not len(chosen):
                 break
-            session = replace(session, checkpoint=saved[turn + 1])
-            fitted, first = _train(recipe, pseudo.join(train, unlabelled, chosen, table), val, session, None)
+            more, later = pseudo.join(train, unlabelled, chosen, table), replace(session, turn=turn + 1)
+            (fitted, first), recipe = memory.fitting(
+                recipe, functools.partial(_train, train=more, val=val, session=later, unlabelled=None)
+            )
     if isinstance(recipe.refit, recipes.RefitLogistic):
         refitting.logistic(recipe.refit, fitted.model, train, batch_size=recipe.batch_size, seed=seed)
         score = refitting.macro_f1(fitted.model, val, recipe.batch_size)
-        fitted = Fitted(fitted.model, fitted.epoch, score)
+        fitted = replace(fitted, macro_f1=score)
     return fitted if first else None
-
-
-def _rounds(recipe: recipes.Recipe) -> int:
-    return recipe.unlabelled.rounds if isinstance(recipe.unlabelled, recipes.SelfTraining) else 0
 
 
 def loaders(
@@ -173,7 +182,7 @@ def _train(
     model = Classifier(recipe, cuts=train.cuts)
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
-    best, resume = Best(), Resume(session.checkpoint)
+    best, resume = Best(), Resume(session.checkpoint(recipe))
     with warnings.catch_warnings():
         # Lightning warns of choices made here on purpose: loader workers, logging interval.
         warnings.filterwarnings("ignore", module=r"lightning\..*")
@@ -215,7 +224,7 @@ def _train(
     # As infer will build it: what several processes trained has other layers.
     fitted = Classifier(recipe, cuts=train.cuts, pretrained=False)
     fitted.load_state_dict(state)
-    return Fitted(fitted.eval(), epoch, score), run.is_global_zero
+    return Fitted(fitted.eval(), epoch, score, recipe.batch_size), run.is_global_zero
 
 
 def _callbacks(recipe: recipes.Recipe) -> list[Callback]:

@@ -209,7 +209,7 @@ def test_a_checkpoint_runs_no_code(repo, toy_yaml, capfd) -> None:
 
     there = repo / "checkpoints"
     there.mkdir()
-    torch.save({"resume": Trap()}, there / "round0.ckpt")
+    torch.save({"resume": Trap()}, there / "round0-batch8.ckpt")
     Training(toy_yaml, {"epochs": 1})(repo / "one", there)
     assert "is damaged" in capfd.readouterr().out
     assert not (repo / "sprung").exists()
@@ -332,4 +332,24 @@ def test_a_training_that_is_told_to_stop_has_not_succeeded(repo, toy_yaml, monke
 
     monkeypatch.setattr(Task, "training_step", told)
     assert ended(lambda: train(repo / "told", repo / "checkpoints")) == code
-    assert [path.name for path in (repo / "checkpoints").iterdir()] == ["round0.ckpt"]
+    assert [path.name for path in (repo / "checkpoints").iterdir()] == ["round0-batch8.ckpt"]
+
+
+def test_where_memory_does_not_suffice_the_result_is_that_of_the_smaller_batch(
+    repo, toy_yaml, monkeypatch
+) -> None:
+    """As if half the batch, accumulated, had been asked for; it is resumed apart from the whole one."""
+    given = Training(toy_yaml, {"epochs": 2, "batch_size": 4, "accumulate": 2})(repo / "given", None)
+    step = Task.training_step
+
+    def tight(task: Task, batch: object, index: int) -> object:
+        if len(batch.photos) > 4:
+            raise RuntimeError(
+                "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"
+            )
+        return step(task, batch, index)
+
+    monkeypatch.setattr(Task, "training_step", tight)
+    found = Training(toy_yaml, {"epochs": 2, "batch_size": 8, "accumulate": 1, "fit_memory": True})
+    assert found(repo / "found", repo / "checkpoints") == given
+    assert [path.name for path in (repo / "checkpoints").iterdir()] == ["round0-batch4.ckpt"]
