@@ -130,7 +130,7 @@ def fit(probe: Probe, model: Classifier, train: Side) -> None:
             fitted = ridge(probe, rows, head.age)
         else:
             # The targets of a softmax over classes that exclude each other are one-hot.
-            told = head.targets(torch.from_numpy(rows.targets), torch.from_numpy(rows.years))[name]
+            told = head.targets(torch.tensor(rows.targets), torch.tensor(rows.years))[name]
             fitted = logistic(getattr(probe.c, name), rows, told.argmax(1).numpy(), output.classes, name)
         linear = head.linears[name]
         assert isinstance(linear, nn.Linear)

@@ -58,6 +58,9 @@ def side(count: int, seed: int, size: tuple[int, int] = (32, 24)) -> Side:
     band = np.digitize(years, [30, 60])
     labels = mask * 6 + gender * 3 + band
     people = np.arange(count) // 3
+    # As those out of a table are.
+    for column in (labels, years):
+        column.flags.writeable = False
     return Side(pixels, labels, years, labels, np.ones(count, np.int64), cuts=Cuts(30, 60), people=people)
 
 
