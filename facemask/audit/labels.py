@@ -3,6 +3,14 @@
 Over all 18 classes at once the doubts about age would drown the rest. A person's photos share gender and age: they
 vote by the geometric mean of their probabilities. The mask state is each photo's own, but a person's files are
 first looked at together, as they may have been exchanged.
+
+Networks are less sure of some classes than of others. Each probability is taken relative to the mean one that photos
+labelled so get for that class, the threshold of confident learning: without it, half of a rare class is suspect.
+
+References
+----------
+Northcutt, Jiang and Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels", JAIR 2021,
+https://arxiv.org/abs/1911.00068
 """
 
 from __future__ import annotations
@@ -14,6 +22,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from cleanlab import count
 
 from facemask.audit import swaps
 from facemask.audit.suspects import Attribute, Suspect
@@ -44,13 +53,23 @@ class Labelled:
     given: Ints
     probabilities: Floats
 
+    def relative(self) -> Floats:
+        """(N, K) probabilities over each class's mean one where it is given, rows summing to 1."""
+        if len(np.unique(self.given)) < 2:
+            return self.probabilities
+        usual = np.asarray(count.get_confident_thresholds(self.given, self.probabilities), dtype=np.float64)
+        over = self.probabilities / usual
+        shares: Floats = over / over.sum(1, keepdims=True)
+        return shares
+
     def scores(self) -> tuple[Ints, Floats]:
         """Best other label (N,), and how far it beats the given one: other / (other + given), 0..1."""
         place = np.arange(len(self.given))
-        others = self.probabilities.copy()
+        relative = self.relative()
+        others = relative.copy()
         others[place, self.given] = -1
         best = others.argmax(1)
-        other, given = self.probabilities[place, best], self.probabilities[place, self.given]
+        other, given = relative[place, best], relative[place, self.given]
         return best.astype(np.int64), other / np.maximum(other + given, _LEAST)
 
 
@@ -129,7 +148,7 @@ def _in_name(row: Mapping[Any, Any], part: str) -> str:
 
 def _masks(labelled: Labelled) -> Iterator[Suspect]:
     best, scores = labelled.scores()
-    logs = np.log(labelled.probabilities)
+    logs = np.log(labelled.relative())
     records = labelled.rows.to_dict("records")
     explained: set[int] = set()
     for places in labelled.rows.groupby("folder").indices.values():

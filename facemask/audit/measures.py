@@ -14,6 +14,7 @@ import pandas as pd
 from PIL import Image
 
 from facemask.pixels import archive, codec
+from facemask.pixels import boxes as boxes_
 from facemask.runtime import executor, progress
 from facemask.runtime.arrays import Floats, Pixels
 from facemask.settings import params
@@ -23,6 +24,10 @@ HASH_SIDE: Final = 16
 _CHUNK: Final = 64
 # Columns beyond a photo's edge repeat it, but for what JPEG does to them.
 _ALIKE: Final = 3.0
+# A face network's window: its side over the face box's height, how far its centre lies above the box's, and its pixels.
+_FRAMED: Final = 0.95
+_RAISED: Final = 6 / 112
+_SQUARE: Final = 112
 # Variance of luminance of a face without any shape, so that its sharpness is a number.
 _FLAT: Final = 1.0
 
@@ -120,9 +125,8 @@ class _Look:
     def __call__(self, some: Sequence[Job]) -> list[Measure]:
         with archive.Sets(self.faces, "crops.zip") as crops:
             images = [codec.decode_jpeg(crops.of(job.photos).read(f"{job.photo}.jpg")) for job in some]
-        vectors = _vectors(
-            self.network, [_face(image, job.face) for image, job in zip(images, some, strict=True)]
-        )
+        squares = [_square(image, job.face) for image, job in zip(images, some, strict=True)]
+        vectors = _vectors(self.network, squares)
         return [
             one(image, job.face, vector) for image, job, vector in zip(images, some, vectors, strict=True)
         ]
@@ -161,6 +165,16 @@ def _face(image: Pixels, face: tuple[float, float, float, float]) -> Pixels:
     # A borrowed or hand-made box may be narrower than a pixel.
     left, top = min(int(x0), wide - 1), min(int(y0), high - 1)
     return np.ascontiguousarray(image[top : max(int(y1), top + 1), left : max(int(x1), left + 1)])
+
+
+def _square(image: Pixels, face: tuple[float, float, float, float]) -> Pixels:
+    """Cut the face out as networks are shown it: eyes and mouth about where ArcFace's template has them."""
+    high, wide = image.shape[:2]
+    x0, y0, x1, y1 = np.array(face) * [wide, high, wide, high]
+    side = _FRAMED * max(float(y1 - y0), 1.0)
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2 - _RAISED * side
+    box = (float(x - side / 2), float(y - side / 2), float(x + side / 2), float(y + side / 2))
+    return boxes_.crop(image, box, (_SQUARE, _SQUARE))
 
 
 def _beyond(grey: Pixels, face: tuple[float, float, float, float]) -> float:

@@ -92,12 +92,17 @@ class Suspect:
 def ranked(found: Iterable[Suspect], dataset: str) -> pd.DataFrame:
     """Sort suspects by score, best first, and number them from 1; see :data:`TABLE`.
 
+    Ages come last: they are doubts rather than errors, and many.
+
     Parameters
     ----------
     dataset
         Name of the main data set; photos of extra ones tell their own.
     """
-    order = sorted(found, key=lambda one: (-round(one.score, 6), one.attribute, one.photo, one.other))
+    order = sorted(
+        found,
+        key=lambda one: (one.attribute == "age", -round(one.score, 6), one.attribute, one.photo, one.other),
+    )
     columns = [name for name in TABLE.columns if name not in ("rank", "dataset")]
     frame = pd.DataFrame([asdict(one) for one in order], columns=columns)
     texts = [name for name in columns if name != "score"]

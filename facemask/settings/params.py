@@ -493,7 +493,7 @@ class OnnxNetwork(Config):
     mean: Number = Field(description="subtracted from pixels 0..255 before the network", examples=[0.0])
     std: Positive = Field(description="divides them afterwards", examples=[1.0])
     similarity: Fraction = Field(
-        description="faces of two people at least this alike (cosine) are suspects", examples=[0.9]
+        description="faces of two people at least this alike (cosine) are suspects", examples=[0.6]
     )
 
 
@@ -504,7 +504,8 @@ class Audit(Config):
     """Which labels and photos look wrong: what becomes a suspect."""
 
     score: Annotated[Number, Field(ge=0.5, le=1)] = Field(
-        description="lowest score of a label suspect: other / (other + given) of the two labels' probabilities"
+        description="lowest score of a label suspect: other / (other + given), the two labels' probabilities relative "
+        "to what is usual for their class"
     )
     hash_distance: Annotated[Whole, Field(le=128)] = Field(
         description="faces of two people whose perceptual hashes differ in at most so many of 256 bits are suspects"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -94,8 +95,6 @@ def network(
     path: Path, shape: tuple[int | str, ...] = ("N", 3, 4, 4), *, strided: bool = False
 ) -> dict[str, object]:
     """An ONNX file whose features are the mean colours of the face; returns the params that name it."""
-    import hashlib
-
     source = helper.make_tensor_value_info("data", TensorProto.FLOAT, list(shape))
     target = helper.make_tensor_value_info("features", TensorProto.FLOAT, None)
     node = helper.make_node("AveragePool", ["data"], ["features"], kernel_shape=[2, 2], strides=[2, 2])
@@ -145,7 +144,38 @@ def test_a_file_that_is_no_such_network_is_refused_in_one_line(
     known = network(tmp_path / "grey.onnx", ("N", 1, 4, 4))
     refuse("is no network")
     (tmp_path / "text.onnx").write_text("no network")
-    import hashlib
-
     known |= {"path": str(tmp_path / "text.onnx"), "sha256": hashlib.sha256(b"no network").hexdigest()}
     refuse("is no network")
+
+
+def test_a_map_of_features_keeps_its_places(toy_yaml: dict[str, Any], tmp_path: Path) -> None:
+    known = network(tmp_path / "net.onnx", ("N", 3, 64, 64))
+    cfg = audit(toy_yaml, network=known).network
+    assert isinstance(cfg, params.OnnxNetwork)
+    left, right = np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64, 3), np.uint8)
+    left[:, :32], right[:, 32:] = 200, 200
+    vectors = [np.frombuffer(one, np.float32) for one in embedding.vectors(cfg, [left, left // 2, right])]
+    assert [len(one) for one in vectors] == [embedding.LENGTH] * 3
+    assert vectors[0] @ vectors[1] == pytest.approx(1, abs=1e-5)
+    assert abs(vectors[0] @ vectors[2]) < 0.15
+
+
+def test_real_faces_are_put_together_by_a_real_network(shared: Path, toy_yaml: dict[str, Any]) -> None:
+    import cv2
+
+    path = shared / "models" / "sface_2021dec_features.onnx"
+    known = {"kind": "onnx", "path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    cfg = audit(toy_yaml, network=known | {"mean": 0.0, "std": 1.0, "similarity": 0.6}).network
+    assert isinstance(cfg, params.OnnxNetwork)
+    folders = sorted((shared / "data" / "realfaces" / "train" / "images").iterdir())[:6]
+    faces = []
+    for folder in folders:
+        for kind in ("normal", "incorrect_mask"):
+            photo = cv2.imread(str(next(folder.glob(f"{kind}.*"))))[..., ::-1]
+            # Faces lie around the middle of these photos.
+            faces.append(measures._square(np.ascontiguousarray(photo), (0.2, 0.2, 0.8, 0.75)))
+    vectors = np.array([np.frombuffer(one, np.float32) for one in embedding.vectors(cfg, faces)])
+    alike = vectors @ vectors.T
+    same = [alike[place, place + 1] for place in range(0, len(faces), 2)]
+    others = alike[np.arange(len(faces))[:, None] // 2 != np.arange(len(faces)) // 2]
+    assert np.median(same) > others.max()

@@ -24,7 +24,7 @@ SHA256 = hashlib.sha256(b"weights").hexdigest()
 GONE = {"kind": "file", "path": "gone.safetensors", "sha256": SHA256}
 OTHER = {"kind": "file", "path": "other.safetensors", "sha256": "0" * 64}
 YUNET = {"kind": "yunet", "path": "gone.onnx", "sha256": SHA256, "score": 0.6, "height": 256}
-FACES = {"kind": "onnx", "path": "gone.onnx", "sha256": SHA256, "mean": 0.0, "std": 1.0, "similarity": 0.9}
+FACES = {"kind": "onnx", "path": "gone.onnx", "sha256": SHA256, "mean": 0.0, "std": 1.0, "similarity": 0.6}
 TIMM = {"kind": "timm", "weight_decay": 0.0, "options": {}}
 
 MISTAKES = [
