@@ -42,7 +42,8 @@ def test_every_package_has_a_table_of_contents(repository: Path) -> None:
             # A stage that DVC started ends with it, from its first moment on.
             "stages": ["Import", "ImportFrom", "If"],
         }
-        assert [type(one).__name__ for one in body.body[1:]] == more.get(folder.name, []), f"{init} holds more than its docstring"
+        found = [type(one).__name__ for one in body.body[1:]]
+        assert found == more.get(folder.name, []), f"{init} holds more than its docstring"
 
 
 @pytest.mark.parametrize("module", TABLE_MODULES)

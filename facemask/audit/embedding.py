@@ -13,7 +13,7 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
 from facemask.runtime import files
-from facemask.runtime.arrays import Floats, Pixels
+from facemask.runtime.arrays import Pixels
 from facemask.runtime.errors import UserError
 from facemask.settings import params
 
@@ -81,7 +81,7 @@ def vectors(cfg: params.OnnxNetwork, faces: Sequence[Pixels]) -> list[bytes]:
 
 
 @functools.lru_cache(maxsize=1)
-def _projection(size: int) -> Floats:
+def _projection(size: int) -> Floats32:
     """(size, LENGTH) Gaussian numbers, the same every time."""
     return np.random.default_rng(0).standard_normal((size, LENGTH), dtype=np.float32)
 
