@@ -13,7 +13,7 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
 from facemask.runtime import files
-from facemask.runtime.arrays import Pixels
+from facemask.runtime.arrays import Floats32, Pixels
 from facemask.runtime.errors import UserError
 from facemask.settings import params
 
