@@ -17,7 +17,7 @@ def run(cfg: params.Params, *, root: Path, extra: Path, sample: Path, label_fixe
     """Check ``cfg`` and what it names; write ``out``, which is always the same."""
     check.everything(cfg, root=root, extra=extra, sample=sample, label_fixes=label_fixes)
     with files.replacing(out) as temporary:
-        temporary.write_text("params.yaml was checked before any output was touched\n")
+        temporary.write_text("params.yaml was checked before any output was touched\n", encoding="utf-8")
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from facemask.labels import fixes, health
 from facemask.records import left_out, raw, tables
 from facemask.records.roots import Roots
 from facemask.runtime import files
+from facemask.runtime.errors import printable
 from facemask.runtime.launch import launch
 from facemask.settings import params
 
@@ -29,8 +30,9 @@ def run(
     where = Roots(root, extra, synthetic)
     names = extra_sets.names(where, cfg.dataset)
     listed = fixes.load(label_fixes)
-    chosen = fixes.select(listed, cfg.dataset, cfg.trust, beside=names)
     layout = raw.scan(root)
+    there = fixes.known(layout.train)
+    chosen = fixes.select(listed, cfg.dataset, cfg.trust, people=there, beside=names)
     people = set(layout.train["person"])
     sets = [extra_sets.read(where, name, listed, cfg.trust, people) for name in names]
     more = extra_sets.joined(sets)
@@ -48,6 +50,7 @@ def run(
     damaged = photos[photos["reason"] != ""]
     unreadable = damaged[["photo"]].assign(reason="unreadable: " + damaged["reason"])
     quarantine = pd.concat([layout.notes, more.notes, unreadable]).sort_values(["photo", "reason"])
+    quarantine = quarantine.map(printable)
     counts = {
         "dataset": cfg.dataset,
         "people": len(people),

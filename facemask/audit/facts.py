@@ -31,7 +31,7 @@ def dataset(about: Path) -> str:
     """
     path = about / "counts.json"
     try:
-        return str(json.loads(path.read_text())["dataset"])
+        return str(json.loads(path.read_text(encoding="utf-8"))["dataset"])
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run `dvc repro fix_labels`") from None
     except (ValueError, KeyError, TypeError):

@@ -54,7 +54,8 @@ def _photos(cfg: params.Params, root: Path, extra: Path, sample: Path, label_fix
         if root != sample:
             layout = raw.scan(root)
             asked = len(layout.eval)
-            fixes.apply(layout.train, fixes.select(listed, dataset, trust).applied)
+            chosen = fixes.select(listed, dataset, trust, people=fixes.known(layout.train))
+            fixes.apply(layout.train, chosen.applied)
             sets = [
                 extra_sets.read(where, name, listed, trust, set(layout.train["person"])) for name in names
             ]

@@ -50,7 +50,7 @@ def processes(tmp: Path) -> str:
         if not free or not path.is_file():
             return ""
         try:
-            content = json.loads(path.read_text())
+            content = json.loads(path.read_text(encoding="utf-8"))
             entries = {
                 mode: [
                     (place, info) for place, some in content.get(mode, {}).items() for info in _listed(some)

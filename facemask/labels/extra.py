@@ -21,6 +21,7 @@ import pandas as pd
 
 from facemask.labels import fixes
 from facemask.records import csvfile, links, raw
+from facemask.records.names import Notes, composed, visible
 from facemask.records.roots import PREFIX, SYNTHESISED, Roots
 from facemask.runtime.errors import UserError
 
@@ -102,13 +103,13 @@ def names(roots: Roots, main: str) -> list[str]:
             raise UserError(f"{folder}: no such folder; {remedy}")
     links.refuse(roots.extra, "data.extra")
     found = []
-    for entry in raw.visible(roots.extra, roots.extra, []):
+    for entry in visible(roots.extra, roots.extra, []):
         if not entry.is_dir():
             # A README, or what DVC writes beside a folder that it keeps.
             if Path(entry.name).suffix.lower() in raw.EXTENSIONS:
                 raise UserError(f"{entry.path}: a photo outside a data set; {_LAYOUT}")
             continue
-        if entry.name in (SYNTHESISED, main):
+        if composed(entry.name) in (SYNTHESISED, composed(fixes.base(main))):
             other = "synthesised one" if entry.name == SYNTHESISED else "main one (fix_labels.dataset)"
             raise UserError(f"{entry.path}: has the name of the {other}; rename the folder")
         if not any((Path(entry.path) / part).is_dir() for part in ("train", "unlabelled")):
@@ -141,7 +142,7 @@ def read(
     folder = roots.folder(name)
     if name != SYNTHESISED:
         _no_other_tables(folder)
-    notes: raw.Notes = []
+    notes: Notes = []
     labels = _NOBODY.drop(columns="source")
     if (folder / "train").is_dir():
         labels = raw.labelled(folder, notes, _LAYOUT)
@@ -192,7 +193,7 @@ def joined(sets: Sequence[DataSet]) -> Joined:
 def _no_other_tables(folder: Path) -> None:
     """Refuse a CSV file that would be passed over: it may be the one that tells who is whom."""
     for place, known in ((folder, ()), (folder / "train", _TABLES)):
-        for entry in raw.visible(folder, place, []) if place.is_dir() else ():
+        for entry in visible(folder, place, []) if place.is_dir() else ():
             if Path(entry.name).suffix.lower() == ".csv" and entry.name not in known:
                 wanted = " and ".join(f"train/{name}" for name in _TABLES)
                 raise UserError(
@@ -213,7 +214,7 @@ def _sources(name: str, path: Path, folders: Collection[str], people: Collection
     bare = {person.lstrip("0"): person for person in sorted(people)}
     sources: dict[str, str] = {}
     for line, folder, source in zip(frame.index, frame["folder"], frame["source"], strict=True):
-        where = f"{path}: line {line}"
+        where, folder, source = f"{path}: line {line}", composed(folder), composed(source)
         if folder not in folders:
             raise UserError(f"{where}: folder {folder!r} is not in train.csv; correct or delete the row")
         if folder in sources:
@@ -237,9 +238,9 @@ def _sources(name: str, path: Path, folders: Collection[str], people: Collection
     return sources
 
 
-def _any(root: Path, folder: Path, notes: raw.Notes) -> Iterator[str]:
+def _any(root: Path, folder: Path, notes: Notes) -> Iterator[str]:
     """Photos at any depth, as paths below ``root``."""
-    for entry in raw.visible(root, folder, notes):
+    for entry in visible(root, folder, notes):
         path = Path(entry.path)
         place = path.relative_to(root).as_posix()
         if entry.is_dir(follow_symlinks=False):

@@ -26,6 +26,7 @@ from typing import Any, Final, Literal, assert_never, cast, get_args
 import pandas as pd
 
 from facemask.records import classes, csvfile, raw
+from facemask.records.names import composed
 from facemask.runtime.errors import UserError
 
 Field = Literal["gender", "age", "photo", "swap"]
@@ -37,6 +38,8 @@ COLUMNS: Final = ("dataset", "id", "field", "old", "new", "status", "source", "n
 # A photo that turns out to show a worn mask has no number of its own.
 CONTENTS: Final = {"mask": "mask1", "incorrect_mask": "incorrect_mask", "normal": "normal"}
 
+# After a data set's name: only some of its people are here.
+SUBSET: Final = "/subset"
 _REMEDY: Final = "`git checkout` brings the shipped list back"
 # Ids are often numbers from 1 on: a row for another data set may well find somebody.
 _ANOTHERS: Final = (
@@ -75,7 +78,7 @@ def load(path: Path) -> tuple[Fix, ...]:
     for line, row in zip(frame.index, frame.to_dict("records"), strict=True):
         where = f"{path}: line {line}"
         _check(where, cast(dict[str, str], row))
-        fields = {name: row[name] for name in ("dataset", "id", "old", "new")}
+        fields = {name: composed(row[name]) for name in ("dataset", "id", "old", "new")}
         fix = Fix(where, field=cast(Field, row["field"]), status=cast(Status, row["status"]), **fields)
         values = sorted((fix.old, fix.new)) if fix.field == "swap" else [fix.old]
         key = (fix.dataset, fix.id, fix.field, *values)
@@ -132,6 +135,8 @@ class Selection:
         Rows for it that are trusted.
     distrusted
         Rows for it that are not.
+    absent
+        Rows for it about people who are not there, where a subset is said to be read.
     unused
         Other data set -> number of its rows, sorted by name.
     """
@@ -139,6 +144,7 @@ class Selection:
     dataset: str
     applied: tuple[Fix, ...]
     distrusted: tuple[Fix, ...]
+    absent: tuple[Fix, ...]
     unused: Mapping[str, int]
 
     def counts(self) -> dict[str, Any]:
@@ -147,36 +153,83 @@ class Selection:
         return {
             "applied": {field: fields[field] for field in FIELDS},
             "not_trusted": len(self.distrusted),
+            "absent": len(self.absent),
             "unused": dict(self.unused),
         }
 
     def __str__(self) -> str:
         others = ", ".join(f"{name} {count}" for name, count in self.unused.items()) or "none"
-        ours = len(self.applied) + len(self.distrusted)
+        ours = len(self.applied) + len(self.distrusted) + len(self.absent)
         if not ours:
             return f"no label fixes for {self.dataset!r}; there are some for: {others}"
         used = f"label fixes for {self.dataset!r}: {len(self.applied)} of {ours} applied"
+        if self.absent:
+            used += f", {len(self.absent)} about people who are not there"
         return f"{used}; unused, for other data sets: {others}"
 
 
-def select(fixes: Sequence[Fix], dataset: str, trust: Trust, *, beside: Collection[str] = ()) -> Selection:
+def base(dataset: str) -> str:
+    """Name of the data set that ``fix_labels.dataset`` names, whole or a subset.
+
+    Raises
+    ------
+    UserError
+        If something else than :data:`SUBSET` stands after a slash.
+    """
+    name = dataset.removesuffix(SUBSET)
+    if "/" in name:
+        raise UserError(
+            f"fix_labels.dataset: {dataset!r}: a name has no slash; NAME{SUBSET} means some of NAME's people"
+        )
+    return composed(name)
+
+
+def select(
+    fixes: Sequence[Fix],
+    dataset: str,
+    trust: Trust,
+    *,
+    people: Collection[str] = (),
+    beside: Collection[str] = (),
+) -> Selection:
     """Pick a data set's rows: none, the confirmed ones or all of them are applied.
 
-    Rows for the data sets ``beside`` this one are theirs to apply and so not unused.
+    Parameters
+    ----------
+    dataset
+        Its name; with :data:`SUBSET` after it, rows about others than ``people`` are set apart, not refused.
+    people
+        Ids and folders of those who are there.
+    beside
+        Other data sets that are read: rows for them are theirs to apply and so not unused.
+
+    Raises
+    ------
+    UserError
+        See :func:`base`.
     """
     statuses: dict[Trust, set[Status]] = {
         "none": set(),
         "confirmed": {"confirmed"},
         "all": set(get_args(Status)),
     }
-    ours = [fix for fix in fixes if fix.dataset == dataset]
-    read = {dataset, *beside}
+    name = base(dataset)
+    every = [fix for fix in fixes if fix.dataset == name]
+    there = set(people)
+    ours = [fix for fix in every if name == composed(dataset) or fix.id in there]
+    read = {name, *map(composed, beside)}
     return Selection(
         dataset,
         applied=tuple(fix for fix in ours if fix.status in statuses[trust]),
         distrusted=tuple(fix for fix in ours if fix.status not in statuses[trust]),
+        absent=tuple(fix for fix in every if fix not in ours),
         unused=dict(sorted(Counter(fix.dataset for fix in fixes if fix.dataset not in read).items())),
     )
+
+
+def known(labels: pd.DataFrame) -> set[str]:
+    """Ids and folders of the people of ``labels``, by which a fix may name one."""
+    return {*labels["person"], *labels["folder"]}
 
 
 def apply(labels: pd.DataFrame, fixes: Sequence[Fix]) -> pd.DataFrame:
@@ -229,7 +282,8 @@ def _folder(fix: Fix, people: pd.DataFrame, rows: dict[tuple[str, str], int]) ->
     candidates = people[(people["person"] == fix.id) | (people.index == fix.id)]
     if candidates.empty:
         nobody = f"no person of data set {fix.dataset!r} has the id {fix.id!r}"
-        raise UserError(f"{fix.where}: {nobody}; {_ANOTHERS}")
+        subset = f"; if only some of its people are here, set fix_labels.dataset to {fix.dataset}{SUBSET}"
+        raise UserError(f"{fix.where}: {nobody}; {_ANOTHERS}{subset}")
     fits, has = [], []
     for folder, gender, age in zip(candidates.index, candidates["gender"], candidates["age"], strict=True):
         fitting, now = _compare(fix, str(folder), int(gender), int(age), rows)

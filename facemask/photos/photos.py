@@ -11,7 +11,7 @@ import pandas as pd
 
 from facemask.photos import memo
 from facemask.records import roots, tables
-from facemask.runtime.errors import UserError
+from facemask.runtime.errors import UserError, printable
 
 Item = TypeVar("Item")
 
@@ -39,7 +39,7 @@ def short(key: str) -> str:
     """Return what tells a photo's person: the folder's id, or the name of a photo without labels."""
     path = Path(key)
     labelled = path.parts[-4:-2] == ("train", "images")
-    return path.parent.name.split("_")[0] if labelled else path.stem[:8]
+    return printable(path.parent.name.split("_")[0] if labelled else path.stem[:8])
 
 
 def read(where: roots.Roots, photo: Photo) -> bytes:

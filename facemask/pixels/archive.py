@@ -96,12 +96,26 @@ class Reader:
         KeyError
             If there is no such entry.
         UserError
-            If the entry's bytes are damaged.
+            If the entry's bytes are damaged, or are not stored as :class:`Writer` stores them.
         """
+        archive = self._zip()
+        entry = archive.getinfo(name)
         try:
-            return self._zip().read(name)
-        except zipfile.BadZipFile as error:
-            raise UserError(f"{self.path}: {error}; delete the file and run `dvc repro`") from None
+            # Room is taken for what an entry announces, before it is read.
+            room = self.path.stat().st_size
+            if (
+                entry.compress_type != zipfile.ZIP_STORED
+                or not entry.file_size == entry.compress_size <= room
+            ):
+                raise zipfile.BadZipFile(f"entry {name!r} is not stored as it is")
+            return archive.read(entry)
+        except MemoryError:
+            raise
+        except Exception as error:
+            # On damaged bytes zipfile raises whatever it stumbles over, such as NotImplementedError.
+            raise UserError(
+                f"{self.path}: damaged ({_reason(error)}); delete the file and run `dvc repro`"
+            ) from None
 
     def close(self) -> None:
         """Close this process's file, if it is open; reading opens it again."""
@@ -127,9 +141,17 @@ class Reader:
                 self._opened = (os.getpid(), zipfile.ZipFile(self.path))
             except FileNotFoundError:
                 raise UserError(f"{self.path}: no such file; run `dvc repro`") from None
-            except (zipfile.BadZipFile, OSError) as error:
-                raise UserError(f"{self.path}: not a zip archive ({error}); run `dvc repro`") from None
+            except MemoryError:
+                raise
+            except Exception as error:
+                raise UserError(
+                    f"{self.path}: not a zip archive ({_reason(error)}); delete the file and run `dvc repro`"
+                ) from None
         return self._opened[1]
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 class Sets:

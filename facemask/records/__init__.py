@@ -12,6 +12,10 @@ revisions
     files of a project as they were at a revision
 roots
     which folder a photo's key belongs to
+encodings
+    text of tables that people made
+names
+    which names are equal, and which can stand in a table
 csvfile
     CSV files as text, with the line where each row stands
 left_out

@@ -38,7 +38,7 @@ def read(folder: Path) -> Cuts:
     """
     path = folder / NAME
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         return Cuts(int(content["young_cut"]), int(content["age_cut"]))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run `dvc repro build_manifest`") from None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from facemask.runtime import files
+from facemask.runtime.errors import printable
 
 NAME: Final = "left_out.txt"
 # Reasons that are told one by one.
@@ -33,7 +34,9 @@ def line(stage: str, given: int, what: str, reasons: Mapping[str, int]) -> str:
 
 def tell(line: str) -> None:
     """Print the line, on standard output as all that a stage says of its result."""
-    sys.stdout.write(f"{line}\n")
+    # A terminal of another encoding than UTF-8 has no sign for some letters.
+    shown = printable(line).encode(sys.stdout.encoding or "utf-8", "backslashreplace")
+    sys.stdout.write(f"{shown.decode(sys.stdout.encoding or 'utf-8')}\n")
     sys.stdout.flush()
 
 

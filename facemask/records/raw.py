@@ -8,8 +8,9 @@
     eval/images/<ImageID>
     eval/answers.csv                                    ImageID,ans (where they are known; any part of the photos)
 
-Ids are text. One id may stand in several rows, each with its own folder: a photo belongs to a folder, and the
-folders of one id are one person, who must not be split.
+Ids are text; composed and decomposed letters are equal (:func:`facemask.records.names.composed`). One id may stand in
+several rows, each with its own folder: a photo belongs to a folder, and the folders of one id are one person, who must
+not be split.
 """
 
 from __future__ import annotations
@@ -17,8 +18,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -26,6 +26,7 @@ from typing import Final
 import pandas as pd
 
 from facemask.records import classes, csvfile, links
+from facemask.records.names import Notes, composed, plain, visible
 from facemask.runtime.errors import UserError
 
 MASK_OF: Final = {f"mask{n}": 0 for n in range(1, 6)} | {"incorrect_mask": 1, "normal": 2}
@@ -33,7 +34,6 @@ KINDS: Final = tuple(MASK_OF)
 EXTENSIONS: Final = (".jpg", ".jpeg", ".png")
 MAX_AGE: Final = 120
 COLUMNS: Final = ("photo", "person", "folder", "kind", "mask", "gender", "age")
-Notes = list[tuple[str, str]]
 
 _FOLDER: Final = re.compile(r"(?P<id>[^_/\\]+)_(?P<gender>[^_/\\]+)_(?P<race>[^_/\\]+)_(?P<age>[^_/\\]+)")
 _LAYOUT: Final = (
@@ -137,14 +137,18 @@ def _people(root: Path, remedy: str) -> pd.DataFrame:
                 f"{where}: path {row['path']!r} is not {wanted}; rename the folder and correct the row"
             )
         for part, said in name.groupdict().items():
-            if said != row[part]:
+            if composed(said) != composed(row[part]):
                 clash = f"path {row['path']!r} says {part} {said!r}, but column {part} says {row[part]!r}"
-                raise UserError(f"{where}: {clash}; make them agree")
-        if row["path"] in seen:
-            first = seen[row["path"]]
-            raise UserError(f"{where}: folder {row['path']!r} stands in line {first} already; delete one row")
-        seen[row["path"]] = line
-        rows.append((row["id"], row["path"], classes.GENDERS.index(row["gender"]), int(row["age"])))
+                zeros = said.lstrip("0") == row[part].lstrip("0")
+                hint = " (a spreadsheet drops leading zeros: read the column as text)" if zeros else ""
+                raise UserError(f"{where}: {clash}; make them agree{hint}")
+        folder = composed(row["path"])
+        if folder in seen:
+            raise UserError(
+                f"{where}: folder {folder!r} stands in line {seen[folder]} already; delete one row"
+            )
+        seen[folder] = line
+        rows.append((composed(row["id"]), folder, classes.GENDERS.index(row["gender"]), int(row["age"])))
     return pd.DataFrame(rows, columns=["person", "folder", "gender", "age"])
 
 
@@ -157,7 +161,7 @@ def _photos(root: Path, people: pd.DataFrame, notes: Notes, remedy: str) -> pd.D
     for entry in visible(root, images, notes):
         if not entry.is_dir():
             raise UserError(f"{entry.path}: only folders of photos belong here; move the file away")
-        folders[entry.name] = Path(entry.path)
+        folders[composed(entry.name)] = Path(entry.path)
     csv = root / "train" / "train.csv"
     wanted = set(people["folder"])
     if without := sorted(wanted - folders.keys()):
@@ -173,11 +177,11 @@ def _photos(root: Path, people: pd.DataFrame, notes: Notes, remedy: str) -> pd.D
                 twice = f"{found[kind]} and {entry.name} are both {kind}"
                 raise UserError(f"{path}: {twice}; keep one of them")
             found[kind] = entry.name
-            rows.append((f"train/images/{folder}/{entry.name}", folder, kind, MASK_OF[kind]))
+            rows.append((f"train/images/{path.name}/{entry.name}", folder, kind, MASK_OF[kind]))
         for kind in KINDS:
             if kind not in found:
                 notes.append(
-                    (f"train/images/{folder}/{kind}", "missing: the person has no photo of this kind")
+                    (f"train/images/{path.name}/{kind}", "missing: the person has no photo of this kind")
                 )
     if not rows:
         raise UserError(f"{images}: there are no photos in its folders; {remedy}")
@@ -213,18 +217,17 @@ def _eval(root: Path, notes: Notes) -> list[tuple[str, str]]:
         raise UserError(
             f"{path}: line {line}: ImageID {name!r} has control characters; rename the file and correct the row"
         )
-    for line, name in names[names.duplicated()].items():
+    for line, name in names[names.map(composed).duplicated()].items():
         raise UserError(f"{path}: line {line}: ImageID {name!r} occurs twice; delete one row")
     if not images.is_dir():
         raise UserError(f"{images}: no such folder; {remedy}")
-    files = {entry.name for entry in visible(root, images, notes) if entry.is_file()}
-    absent = [f"line {line}: ImageID {name!r}" for line, name in names.items() if name not in files]
+    files = {composed(entry.name): entry.name for entry in visible(root, images, notes) if entry.is_file()}
+    absent = [f"line {line}: ImageID {name!r}" for line, name in names.items() if composed(name) not in files]
     if absent:
         raise UserError(f"{path}: {_first(absent)}: no such file in {images}; add it or delete the row")
-    notes.extend(
-        (f"eval/images/{name}", "ignored: not listed in eval/info.csv") for name in files - set(names)
-    )
-    return [(f"eval/images/{name}", name) for name in names]
+    unlisted = files.keys() - set(map(composed, names))
+    notes.extend((f"eval/images/{files[name]}", "ignored: not listed in eval/info.csv") for name in unlisted)
+    return [(f"eval/images/{files[composed(name)]}", name) for name in names]
 
 
 def _answers(root: Path, listed: list[str]) -> pd.DataFrame:
@@ -235,11 +238,12 @@ def _answers(root: Path, listed: list[str]) -> pd.DataFrame:
         remedy = f"wanted is ImageID,ans with ans 0 to {classes.COUNT - 1}"
         frame = csvfile.text(path, remedy)
         csvfile.require(path, frame, ("ImageID", "ans"), remedy)
-        known = set(listed)
-        for line, name, ans in zip(frame.index, frame["ImageID"], frame["ans"], strict=True):
+        known = {composed(name): name for name in listed}
+        for line, given, ans in zip(frame.index, frame["ImageID"], frame["ans"], strict=True):
             where = f"{path}: line {line}"
-            if name not in known:
-                raise UserError(f"{where}: ImageID {name!r} is not in eval/info.csv; delete the row")
+            name = known.get(composed(given))
+            if name is None:
+                raise UserError(f"{where}: ImageID {given!r} is not in eval/info.csv; delete the row")
             if name in found:
                 raise UserError(f"{where}: ImageID {name!r} occurs twice; delete one row")
             if not re.fullmatch("[0-9]{1,2}", ans) or int(ans) >= classes.COUNT:
@@ -247,39 +251,6 @@ def _answers(root: Path, listed: list[str]) -> pd.DataFrame:
             found[name] = int(ans)
     rows = [(name, found[name]) for name in listed if name in found]
     return pd.DataFrame(rows, columns=["ImageID", "ans"]).astype({"ImageID": str, "ans": "int64"})
-
-
-def visible(root: Path, folder: Path, notes: Notes) -> Iterator[os.DirEntry[str]]:
-    """Entries of a folder by name; what file managers leave behind is noted and passed over.
-
-    Raises
-    ------
-    UserError
-        If the folder cannot be listed, or a name in it would not survive in a table.
-    """
-    try:
-        with os.scandir(folder) as entries:
-            ordered = sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        raise UserError(
-            f"{folder}: cannot be listed ({error.strerror or error}); make it readable, or move it away"
-        ) from None
-    for entry in ordered:
-        if entry.name.startswith(".") or entry.name.lower() in {"thumbs.db", "desktop.ini", "__macosx"}:
-            place = Path(entry.path).relative_to(root).as_posix()
-            shown = place if plain(place) else repr(place)[1:-1]
-            notes.append((shown, "ignored: left behind by a file manager"))
-        elif not plain(entry.name):
-            wrong = "has control characters or is not UTF-8"
-            raise UserError(f"{folder}: the name {entry.name!r} {wrong}; rename it")
-        else:
-            yield entry
-
-
-def plain(text: str) -> bool:
-    """Tell whether a name can stand in a table: no control characters, no bytes that are not UTF-8."""
-    # Python reads such bytes of a file name as surrogates.
-    return not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text)
 
 
 def _first(items: Iterable[str]) -> str:

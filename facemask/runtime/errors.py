@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 
+def printable(text: str) -> str:
+    r"""Return ``text`` with control characters, directions of writing and the like as escapes, such as ``\u202e``.
+
+    A name could otherwise show as another one, or send commands to a terminal.
+    """
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
 class UserError(Exception):
     """A mistake in the input, told in one line: where, what is wrong, what to do.
 
-    Stages and the command line print its text without a traceback and exit with code 1.
+    Stages and the command line print its text without a traceback and exit with code 1. What cannot be
+    shown is escaped (:func:`printable`).
     """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(printable(text))

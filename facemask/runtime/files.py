@@ -70,7 +70,9 @@ def _remove(path: Path) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write ``content`` as indented JSON with a final newline; key order is kept."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        temporary.write_text(
+            json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+        )
 
 
 def read_json(path: Path, remedy: str) -> dict[str, Any]:

@@ -124,7 +124,7 @@ def eval_photos_used(folder: Path) -> bool:
     """
     path = folder / "about.json"
     try:
-        return bool(json.loads(path.read_text())["eval_photos_used"])
+        return bool(json.loads(path.read_text(encoding="utf-8"))["eval_photos_used"])
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; {COMBINED.remedy}") from None
     except (ValueError, KeyError, TypeError):

@@ -67,7 +67,8 @@ class FixLabels(Config):
     """Correction of known wrong labels."""
 
     dataset: Text = Field(
-        description="whose rows of data/label_fixes.csv apply to data.root; a name without rows has no fixes"
+        description="whose rows of data/label_fixes.csv apply to data.root; a name without rows has no fixes; with "
+        "/subset after it, rows about people who are not there are counted, not refused"
     )
     trust: Literal["none", "confirmed", "all"] = Field(
         description="which rows of data/label_fixes.csv are applied, by their status column"

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from facemask.records import classes, csvfile, links, raw, tables
+from facemask.records.names import composed, plain
 from facemask.runtime.errors import UserError
 
 KEY: Final = "data.faces"
@@ -129,6 +131,7 @@ def _listed(root: Path, path: Path) -> tuple[Face, ...]:
             raise UserError(f"{where}: age {row['age']!r} is not {wanted}; correct the row")
         source, race = (_name(row.get(column, ""), column, where) for column in _OPTIONAL)
         # A name made of the path stays when rows are added or moved.
+        source = composed(source)
         own = source or "face-" + hashlib.sha256(photo.encode()).hexdigest()[:12]
         age = int(row["age"])
         face = Face(photo, names.fresh(own), source, row["gender"], race or UNKNOWN_RACE, age)
@@ -142,7 +145,7 @@ def _listed(root: Path, path: Path) -> tuple[Face, ...]:
 
 def _photo(root: Path, named: str, where: str) -> str:
     """Path of the row's photo below ``root``, which must be there."""
-    if not raw.plain(named):
+    if not plain(named):
         raise UserError(
             f"{where}: path {named!r} has control characters; rename the photo and correct the row"
         )
@@ -150,19 +153,21 @@ def _photo(root: Path, named: str, where: str) -> str:
     if not named or inside.is_absolute() or ".." in inside.parts:
         raise UserError(f"{where}: path {named!r} does not lie below {root}; copy the photo there")
     try:
-        there = (root / inside).is_file()
+        # The file may have been named on macOS, and the table not.
+        spelt = (unicodedata.normalize(form, str(inside)) for form in ("NFC", "NFD"))
+        there = next((one for one in (str(inside), *spelt) if (root / one).is_file()), None)
     except OSError as error:
         reason = error.strerror or error
         raise UserError(
             f"{where}: photo {named!r} cannot be looked for ({reason}); correct the row, or make it readable"
         ) from None
-    if not there:
+    if there is None:
         raise UserError(f"{where}: photo {named!r}: no such file in {root}; add it or delete the row")
-    return inside.as_posix()
+    return PurePosixPath(there).as_posix()
 
 
 def _name(value: str, column: str, where: str) -> str:
-    if re.search(r"[_/\\]", value) or value != value.strip() or value.startswith(".") or not raw.plain(value):
+    if re.search(r"[_/\\]", value) or value != value.strip() or value.startswith(".") or not plain(value):
         wanted = (
             "a name without '_', '/', '\\', control characters, a leading dot and outer blanks, "
             "as folders are named after it"

@@ -8,6 +8,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from facemask.pixels import archive
 from facemask.runtime.errors import UserError
@@ -81,6 +83,41 @@ def test_damaged_entries_are_noticed(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(data)
     with archive.Reader(tmp_path / "a.zip") as reader, pytest.raises(UserError, match="delete the file"):
         reader.read("x")
+
+
+def test_an_entry_that_announces_more_than_there_is_takes_no_room(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("x", bytes(10_000_000))
+    with (
+        archive.Reader(tmp_path / "a.zip") as reader,
+        pytest.raises(UserError, match="'x' is not stored as it is"),
+    ):
+        reader.read("x")
+
+
+@settings(max_examples=300)
+@given(
+    edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=8),
+    keep=st.floats(0.1, 1),
+)
+def test_a_mutated_archive_is_read_or_told(
+    tmp_path_factory: pytest.TempPathFactory, edits: list[tuple[float, int]], keep: float
+) -> None:
+    """Bytes that come back are those that were put in: entries have checksums."""
+    path = tmp_path_factory.getbasetemp() / "mutated.zip"
+    few = dict(sorted(ENTRIES.items())[:3])
+    archive.write(path, few)
+    content = bytearray(path.read_bytes())
+    content = content[: max(1, int(keep * len(content)))] if keep < 0.5 else content
+    for place, value in edits:
+        content[int(place * len(content))] = value
+    path.write_bytes(content)
+    try:
+        with archive.Reader(path) as reader:
+            for name in reader.names:
+                assert reader.read(name) in few.values()
+    except UserError as error:
+        assert "\n" not in str(error)
 
 
 def test_of_several_sets_only_what_is_read_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

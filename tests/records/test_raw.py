@@ -315,7 +315,7 @@ def test_known_answers_come_in_the_order_of_the_list_and_may_be_a_part(root: Pat
             ([(0, ans)], f"ans {ans!r} is no class; wanted is ImageID,ans with ans 0 to 17")
             for ans in ("18", "-1", "", "one", "1.0", " 1", "²")
         ),
-        ([(0, "1,2")], "3 fields, but the header has 2; wanted is ImageID,ans"),
+        ([(0, "1,2")], "3 fields, but the header has 2; correct the line"),
     ],
 )
 def test_answers_that_cannot_be_meant_are_refused(
