@@ -175,6 +175,17 @@ def predict(arguments: argparse.Namespace) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def export(arguments: argparse.Namespace) -> None:
+    """Write the trained model for others: ONNX files, a model card and an example in one folder."""
+    from facemask.serving import package
+
+    extras = package.Extras(arguments.folds, arguments.float16, arguments.int8)
+    about = package.write(arguments.out, arguments.model, arguments.rev, extras)
+    for name, facts in about["files"].items():
+        print(f"{arguments.out / name}: {facts['bytes']:,} bytes")
+    print(f"answers as torch does to {about['difference_to_torch']:.1g}; README.md is the model card")
+
+
 def cache(_: argparse.Namespace) -> None:
     """Tell how much of the memo is used: results of networks, kept by photo."""
     from rich import filesize
@@ -239,6 +250,7 @@ def main() -> None:
         params,
         lr,
         predict,
+        export,
         weights,
         review,
         page,
@@ -296,6 +308,18 @@ def main() -> None:
             command.add_argument("--fold", type=int, default=0, help="whose training side is used")
             command.add_argument("--steps", type=int, default=100, help="optimiser steps")
             command.add_argument("--plot", type=Path, default=Path("lr.png"), help="where the curve is drawn")
+        if run is export:
+            _add_model(command)
+            command.add_argument(
+                "--out",
+                type=Path,
+                default=Path("models/export"),
+                metavar="DIR",
+                help="the folder (models/export)",
+            )
+            command.add_argument("--folds", action="store_true", help="also one graph a fold")
+            command.add_argument("--float16", action="store_true", help="also in half the bytes")
+            command.add_argument("--int8", action="store_true", help="also with weights of 8 bits")
         if run is predict:
             command.epilog = "Ends with code 1 if a photo could not be read; its row says why."
             command.add_argument(

@@ -10,6 +10,16 @@ predictor
     answers to photos, as infer would give them
 answers
     what is said of each face, as a table and as lines
+graph
+    views, folds and combination as one network
+onnx_export
+    ONNX files: written, checked against torch, made smaller
+package
+    the folder with the model for others
+card
+    the model card
+example
+    what uses that folder without this package
 drawing
     box and answer on the photo
 quick_imports

@@ -14,7 +14,7 @@ SUFFIXES: Final = frozenset(
     f".{ending}"
     for ending in (
         *("avif", "bmp", "gif", "heic", "heif", "jfif", "jpeg", "jpg"),
-        *("jp2", "png", "ppm", "tif", "tiff", "webp"),
+        *("jp2", "png", "tif", "tiff", "webp"),
     )
 )
 

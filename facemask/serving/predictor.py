@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +11,8 @@ import numpy as np
 import pandas as pd
 
 from facemask.network import reader
+from facemask.network.classifier import Classifier
+from facemask.network.predict import predict
 from facemask.pixels import codec
 from facemask.runtime import executor, hardware, threads
 from facemask.runtime.arrays import Pixels, Table
@@ -43,11 +44,11 @@ class Predictor:
     """
 
     def __init__(self, run: runs.Run) -> None:
-        _heif()
         # Compiling takes longer than thousands of photos.
         self._networks = Answerer(run.infer.model_copy(update={"compile": False}), run.folds, Path(), Path())
         self.folds = [checkpoint.model for checkpoint in self._networks.trained]
-        self.image = self._networks.trained[0].recipe.image
+        self.recipe = self._networks.trained[0].recipe
+        self.image = self.recipe.image
         self.run = run
         mattes = None if self.image.background == "keep" else run.matting.matting
         self._cutter = Cutter(run.face_crop, mattes)
@@ -121,6 +122,11 @@ class Predictor:
         tables += [member.faces(photos, every=every)[1] for member in self._members]
         return found, self.run.combiner.apply(np.stack(tables))
 
+    def tables(self, folds: Sequence[Classifier], photos: Pixels) -> Table:
+        """Mean probabilities (N, 18) of some of the folds for composed photos (N, height, width, 3)."""
+        infer = self.run.infer
+        return predict(folds, [photos], infer.views, infer.average, precision=infer.precision)
+
     def composed(self, found: Sequence[Face]) -> Pixels:
         """What the networks are shown of faces: (N, height, width, 3)."""
         return np.stack([self._composer.join(one.crop, one.matte, one.around, one.turn) for one in found])
@@ -167,11 +173,3 @@ def _pixels(source: Path | bytes | Pixels) -> Pixels | str:
         return str(error)
     except OSError as error:
         return error.strerror or str(error)
-
-
-def _heif() -> None:
-    """Let Pillow open HEIC, where the package for it is installed."""
-    with contextlib.suppress(ImportError):
-        import pillow_heif
-
-        pillow_heif.register_heif_opener()

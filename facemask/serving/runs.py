@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -34,6 +34,8 @@ class Run:
     ----------
     project
         Folder of the project, whose DVC cache holds the experiments that it was combined with.
+    folder
+        Where its files lie: the project, or a copy of what was asked for.
     revision
         The experiment or commit that was asked for; empty for what lies in the project's folder.
     face_crop, matting, infer
@@ -45,6 +47,7 @@ class Run:
     """
 
     project: Path
+    folder: Path
     revision: str
     face_crop: params.FaceCrop
     matting: params.BackgroundRemoval
@@ -54,7 +57,7 @@ class Run:
 
 
 @contextlib.contextmanager
-def opened(project: Path, revision: str = "") -> Iterator[Run]:
+def opened(project: Path, revision: str = "", beside: Sequence[Path] = ()) -> Iterator[Run]:
     """Yield a run whose files can be read inside the block.
 
     Parameters
@@ -64,6 +67,8 @@ def opened(project: Path, revision: str = "") -> Iterator[Run]:
     revision
         An experiment, branch, tag or commit of that project; its files are copied out of git and DVC's cache, and
         nothing is checked out. Empty for what lies in the folder.
+    beside
+        Further files of the project that are wanted in the run's folder.
 
     Raises
     ------
@@ -74,7 +79,7 @@ def opened(project: Path, revision: str = "") -> Iterator[Run]:
         yield read(project, project, "")
         return
     with tempfile.TemporaryDirectory(prefix="facemask-") as folder:
-        _copy_out(project, revision, Path(folder))
+        _copy_out(project, revision, Path(folder), beside)
         yield read(Path(folder), project, revision)
 
 
@@ -93,6 +98,7 @@ def read(folder: Path, project: Path, revision: str) -> Run:
     numbers = _section(used, "train", params.Folds, where)
     return Run(
         project=project,
+        folder=folder,
         revision=revision,
         face_crop=_section(used, "face_crop", params.FaceCrop, where),
         matting=_section(used, "background_removal", params.BackgroundRemoval, where),
@@ -131,7 +137,7 @@ def _section(used: Mapping[str, Any], name: str, kind: type[Section], where: str
         ) from None
 
 
-def _copy_out(project: Path, revision: str, folder: Path) -> None:
+def _copy_out(project: Path, revision: str, folder: Path, beside: Sequence[Path]) -> None:
     """Copy what :func:`read` reads, as it was at a revision, into ``folder``."""
     # DVC takes a second to import.
     from dvc.exceptions import DvcException
@@ -144,7 +150,7 @@ def _copy_out(project: Path, revision: str, folder: Path) -> None:
         with files.replacing(folder / LOCK) as temporary:
             temporary.write_bytes(read_file(LOCK))
         used = _used((folder / LOCK).read_text(encoding="utf-8"), f"{where}: {LOCK}")
-        wanted = [COMBINER]
+        wanted = [COMBINER, *beside]
         for number in _section(used, "train", params.Folds, where).folds:
             wanted += [MODELS / f"fold{number}" / name for name in _FOLD]
         for path in wanted:
