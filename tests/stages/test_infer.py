@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -19,9 +20,9 @@ from facemask.ensemble.temperature import Single
 from facemask.records import classes, tables
 from facemask.runtime import files
 from facemask.runtime.errors import UserError
-from facemask.scoring import metrics
+from facemask.scoring import metrics, predictions
 from facemask.settings import params
-from facemask.submission import answering, submission
+from facemask.submission import answering, log, submission
 from stages import infer
 
 IMAGES = [f"{number:03d}.jpg" for number in range(6)]
@@ -32,6 +33,7 @@ CFG = params.Infer(
     batch_size=4,
     precision="bf16",
     compile=True,
+    log=False,
 )
 DAG = 'stages:\n  infer:\n    cmd: "true"\n    outs:\n    - data/infer\n'
 OURS = np.random.default_rng(0).dirichlet(np.ones(18), 6)
@@ -101,6 +103,7 @@ def run(
     *,
     members: tuple[combiner.Member, ...] = (),
     used: bool = False,
+    cfg: params.Infer = CFG,
     **changes: object,
 ) -> np.ndarray:
     found = members or experiments.resolve(names)
@@ -108,7 +111,7 @@ def run(
     whole = Combiner(found, Fitted(**plain | changes), used)
     files.write_json(Path("combine/combiner.json"), whole.to_json())
     infer.run(
-        CFG,
+        cfg,
         params.Folds(folds=(0,)),
         engine="local",
         manifest=Path("manifest"),
@@ -149,6 +152,31 @@ def test_calibration_reaches_the_probabilities_and_not_the_answers(repository):
     np.testing.assert_allclose(sharper[readable], expected[readable], atol=2e-6)
     assert np.abs(sharper - plain)[readable].max() > 0.05
     assert read("data/infer/about.json")["answers"] == before
+
+
+def test_answers_are_logged_in_the_main_checkout_where_that_is_asked_for(
+    repository, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("DVC_ROOT", str(repository))
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(repository, elsewhere)
+    monkeypatch.chdir(elsewhere)
+    labelled = pd.DataFrame({"photo": IMAGES, "person": IMAGES, "class": 0})
+    labelled[list(classes.columns())] = OURS
+    tables.write(Path("combine/oof.csv"), labelled, predictions.COMBINED)
+    files.write_json(Path("combine/about.json"), {"oof": {"macro_f1": 0.61, "log_loss": 1.2}})
+    Path("params.yaml").write_text("seed: 1\n")
+    run()
+    assert not list(repository.glob("submissions.csv"))
+    asked = CFG.model_copy(update={"log": True})
+    run(cfg=asked)
+    run(cfg=asked)
+    assert "warning: the same answers as the last submission" in capsys.readouterr().err
+    run(cfg=asked, tau=3.0)
+    rows = log.read(repository)
+    assert rows["md5"][1] == hashlib.md5(Path("data/infer/submission.csv").read_bytes()).hexdigest()
+    assert rows["oof"].tolist() == [0.61, 0.61]
+    assert not Path("submissions.csv").exists()
 
 
 def test_about_says_where_the_answers_come_from(repository):
