@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+# Whose ``open`` opens no text file.
+NO_FILES = ("os", "Image", "archive", "desk", "found")
+
 
 def unstated(source: str) -> list[int]:
     """Lines that open a text file in the encoding of the locale."""
@@ -20,9 +23,7 @@ def unstated(source: str) -> list[int]:
             if isinstance(one, ast.Constant)
         ]
         modes = [word for word in words if isinstance(word, str) and word and set(word) <= set("rwxabt+")]
-        text = name in ("read_text", "write_text") or (
-            name == "open" and owner not in ("os", "Image", "archive")
-        )
+        text = name in ("read_text", "write_text") or (name == "open" and owner not in NO_FILES)
         binary = any("b" in mode for mode in modes)
         if text and not binary and not any(keyword.arg == "encoding" for keyword in node.keywords):
             found.append(node.lineno)

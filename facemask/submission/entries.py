@@ -34,7 +34,7 @@ def entry(answers: Table, combined: Path, revision: str) -> dict[str, Any]:
         for table in (answers, oof[predictions.COLUMNS].to_numpy())
     )
     apart = drift.beyond_chance(drift.probabilities(now, labelled, len(oof) / oof["person"].nunique()))
-    worth = json.loads((combined / "about.json").read_text())["oof"]
+    worth = json.loads((combined / "about.json").read_text(encoding="utf-8"))["oof"]
     return {
         "date": datetime.now(UTC).isoformat(timespec="microseconds"),
         "revision": revision,
