@@ -13,7 +13,6 @@ import hashlib
 import importlib.metadata
 import json
 import os
-import sqlite3
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import Any, Final, NamedTuple
 
 import diskcache  # type: ignore[import-untyped]
 
-from facemask.runtime import shortages
+from facemask.runtime import files, shortages
 from facemask.runtime.errors import UserError
 
 LIMIT: Final = 4 * 2**30
@@ -70,16 +69,20 @@ class Memo:
     """
 
     def __init__(self, folder: Path | None, limit: int = LIMIT) -> None:
-        self.folder = folder
+        self.folder, self._limit = folder, limit
         self._cache: diskcache.Cache | None = None
-        if folder is None:
+        self._fresh = False
+        self._open()
+
+    def _open(self) -> None:
+        if self.folder is None:
             return
         with self._told():
             self._cache = diskcache.Cache(
-                str(folder),
+                str(self.folder),
                 disk=_Raw,
                 disk_min_file_size=2**40,
-                size_limit=limit,
+                size_limit=self._limit,
                 eviction_policy="least-recently-stored",
                 statistics=0,
             )
@@ -101,12 +104,14 @@ class Memo:
 
     def put(self, entries: Iterable[tuple[str, bytes]]) -> None:
         """Keep some results, in one transaction."""
+        some = list(entries)
+        for _, value in some:
+            if not isinstance(value, bytes):
+                raise TypeError(f"bytes are kept, not {type(value).__name__}")
         if self._cache is None:
             return
         with self._told(), self._cache.transact(retry=True):
-            for key, value in entries:
-                if not isinstance(value, bytes):
-                    raise TypeError(f"bytes are kept, not {type(value).__name__}")
+            for key, value in some:
                 self._cache.set(key, _checksum(key, value) + value, retry=True)
 
     def usage(self) -> tuple[int, int]:
@@ -126,14 +131,37 @@ class Memo:
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, diskcache.Timeout, OSError) as error:
+        except (UserError, MemoryError):
+            raise
+        except Exception as error:
             if lacking := shortages.line(error):
                 # It is a cache: what is lacking here is not lacking for the results.
                 sys.stderr.write(f"{self.folder}: nothing more is kept: {lacking}\n")
                 self._cache = None
                 return
+            if not self._fresh and not _held(error):
+                self._set_aside(error)
+                return
             remedy = "delete that folder, or set FACEMASK_MEMO=0"
             raise UserError(f"{self.folder}: the memo cannot be used ({error}); {remedy}") from None
+
+    def _set_aside(self, error: Exception) -> None:
+        """Begin anew: on damaged rows a database raises whatever it stumbles over, and a cache is not worth an end."""
+        assert self.folder is not None
+        with contextlib.suppress(Exception):
+            self.close()
+        self._cache, self._fresh = None, True
+        with files.replacing(self.folder.with_name(f"{self.folder.name}.damaged")) as aside:
+            os.replace(self.folder, aside)
+        sys.stderr.write(f"{self.folder}: damaged ({error}); set aside, its results are computed anew\n")
+        self._open()
+
+
+def _held(error: Exception) -> bool:
+    """Whether another process has the database, or nobody may open it: then it is not damaged."""
+    return isinstance(error, diskcache.Timeout | OSError) or any(
+        reason in str(error) for reason in ("locked", "unable to open", "readonly")
+    )
 
 
 @contextlib.contextmanager

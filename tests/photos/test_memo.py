@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
+import re
 import sqlite3
 from pathlib import Path
 
 import diskcache
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from facemask.photos import memo
 from facemask.runtime.errors import UserError
@@ -110,11 +114,69 @@ def test_no_file_that_an_entry_names_is_read_or_removed(tmp_path: Path) -> None:
     kept.close()
 
 
-def test_a_damaged_memo_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_damaged_memo_is_set_aside_in_one_line_and_begun_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "cache.db").write_bytes(b"no database" * 1000)
-    with pytest.raises(UserError, match="delete that folder, or set FACEMASK_MEMO=0"):
-        memo.Memo(tmp_path / "m")
+    kept = memo.Memo(tmp_path / "m")
+    assert re.fullmatch(
+        r".*/m: damaged \(.*\); set aside, its results are computed anew\n", capsys.readouterr().err
+    )
+    assert (tmp_path / "m.damaged" / "cache.db").read_bytes().startswith(b"no database")
+    kept.put([("a", b"1")])
+    assert kept.get("a") == b"1"
+    kept.close()
+
+
+@pytest.mark.parametrize(
+    "column", ["store_time", "expire_time", "access_count", "tag", "size", "value", "raw"]
+)
+@pytest.mark.parametrize("value", [None, "x", -1, 2**62, float("inf")])
+def test_a_damaged_row_is_computed_again(tmp_path: Path, column: str, value: object) -> None:
+    kept = memo.Memo(tmp_path / "m")
+    kept.put([(name, name.encode() * 9) for name in "abc"])
+    kept.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "m" / "cache.db")) as database:
+        with contextlib.suppress(sqlite3.Error):
+            database.execute(f"UPDATE Cache SET {column} = ?", (value,))
+        database.commit()
+    kept = memo.Memo(tmp_path / "m")
+    try:
+        for name in "abc":
+            assert kept.get(name) in (None, name.encode() * 9)
+        kept.put([("d", b"1")])
+        assert kept.get("d") in (None, b"1")
+        kept.usage()
+    except UserError as error:
+        assert column == "raw"
+        assert "foreign entry" in str(error)
+    finally:
+        kept.close()
+
+
+@settings(max_examples=60)
+@given(
+    edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=30)
+)
+def test_mutated_bytes_of_a_memo_give_what_was_kept_or_nothing(
+    tmp_path_factory: pytest.TempPathFactory, edits: list[tuple[float, int]]
+) -> None:
+    folder = tmp_path_factory.mktemp("mutated") / "m"
+    kept = memo.Memo(folder)
+    kept.put([("a", b"1" * 999)])
+    kept.close()
+    content = bytearray((folder / "cache.db").read_bytes())
+    for place, value in edits:
+        content[int(place**2 * len(content))] = value
+    (folder / "cache.db").write_bytes(content)
+    kept = memo.Memo(folder)
+    try:
+        assert kept.get("a") in (None, b"1" * 999)
+    except UserError as error:
+        assert "foreign entry" in str(error)
+    finally:
+        kept.close()
 
 
 def test_the_fingerprint_changes_with_all_that_matters(tmp_path: Path) -> None:
