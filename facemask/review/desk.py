@@ -115,5 +115,6 @@ class Desk:
         )
 
     def _verify(self, path: Path) -> None:
-        chosen = fixes.select(fixes.load(path), self._cfg.dataset, "confirmed")
+        people = fixes.known(self._labels)
+        chosen = fixes.select(fixes.load(path), self._cfg.dataset, "confirmed", people=people)
         fixes.apply(self._labels, chosen.applied)

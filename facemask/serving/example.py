@@ -15,7 +15,7 @@ import onnxruntime
 
 def main(photo: str, *box: str) -> None:
     """Print the three most probable of the 18 classes."""
-    about = json.loads(Path(__file__).with_name("model.json").read_text())
+    about = json.loads(Path(__file__).with_name("model.json").read_text(encoding="utf-8"))
     model = Path(__file__).with_name("model.onnx").read_bytes()
     if hashlib.sha256(model).hexdigest() != about["files"]["model.onnx"]["sha256"]:
         sys.exit("error: model.onnx is not the file that was exported")

@@ -80,7 +80,7 @@ def _require_ours(out: Path) -> None:
     if not out.exists():
         return
     try:
-        json.loads((out / ABOUT).read_text())["files"][MODEL]
+        json.loads((out / ABOUT).read_text(encoding="utf-8"))["files"][MODEL]
     except (OSError, ValueError, KeyError, TypeError):
         if not out.is_dir() or any(out.iterdir()):
             raise UserError(f"{out}: is there, and no exported model; name another folder") from None
