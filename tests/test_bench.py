@@ -308,7 +308,7 @@ def test_a_command_is_watched_with_the_processes_it_starts(tmp_path: Path) -> No
 def test_the_stages_that_grow_are_those_of_the_pipeline(tmp_path: Path) -> None:
     growth.make(tmp_path / "project")
     lines = growth.commands(tmp_path / "project")
-    assert set(growth.STAGES) == set(lines) - {"check", "sample_data", "synthesise"}
+    assert set(growth.STAGES) == set(lines) - {"check", "sample_data", "synthesise", "audit", "report"}
     assert loading.load(tmp_path / "project" / "params.yaml").data.root == "data/photos"
     assert "--fold 0" in lines["train"]
 

@@ -127,7 +127,7 @@ def test_a_survey_reads_each_photo_once_and_keeps_what_it_saw(
         def __init__(self, *_: object) -> None:
             pass
 
-        def find(self, photos: list[np.ndarray]) -> list[np.ndarray]:
+        def landmarks(self, photos: list[np.ndarray]) -> list[np.ndarray]:
             calls.append(len(photos))
             return [np.array([[1.25, 2.5, 30.0, 40.75, 0.9876]])] * len(photos)
 

@@ -176,7 +176,7 @@ DAG = """
 stages:
   face_crop:
     cmd: "true"
-    params: [face_crop.finder, face_crop.choose, face_crop.fallback, face_crop.margin, face_crop.size]
+    params: [face_crop.finder, face_crop.choose, face_crop.fallback, face_crop.margin, face_crop.size, face_crop.align]
   background_removal:
     cmd: "true"
     params: [background_removal]

@@ -120,6 +120,7 @@ def test_fixes_of_this_data_set_are_made_and_counted(
     assert result.counts["fixes"] == {
         "applied": {"gender": 1, "age": 0, "photo": 0, "swap": 1},
         "not_trusted": 1,
+        "absent": 0,
         "unused": {"theirs": 1},
     }
     assert (result.labels["gender"] != plain["gender"]).sum() == 7
@@ -350,6 +351,7 @@ def test_a_mistake_ends_in_one_line_and_exit_code_1(
     options = list_photos(root, dataset="sample") | {"label_fixes": fixes, "out": root.parent / "out"}
     options.pop("photo_table")
     shutil.rmtree(root / PHOTOS)
+    params_yaml["data"] = {key: str(options.pop(key)) for key in ("root", "extra")} | {"faces": "none"}
     (root.parent / "params.yaml").write_text(yaml.safe_dump(params_yaml))
     names = (f"--{name.replace('_', '-')}={path}" for name, path in options.items())
     ended = subprocess.run(
