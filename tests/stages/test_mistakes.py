@@ -312,7 +312,7 @@ def test_06_every_knob_is_read(
     prepared.fit(cfg)
     prepared.answer(cfg)
     prepared.evaluate(cfg)
-    # A CPU computes in 32 bits whatever is asked for; nothing is learnt from unlabelled photos here, and memory is enough.
+    # A CPU computes in 32 bits whatever is asked for; no unlabelled photos teach here, and memory is enough.
     idle = {(recipes.Recipe, "pool"), (recipes.Recipe, "fit_memory")}
     idle |= set() if torch.cuda.is_available() else {(recipes.Recipe, "precision")}
     assert {f"{kind.__name__}.{field}" for kind, field in wanted - read - idle} == set()
