@@ -668,9 +668,9 @@ class RefitLogistic(Config):
 class Strengths(Config):
     """Inverse of the regularisation's strength of each classifier; smaller is stronger."""
 
-    mask: Positive
-    gender: Positive
-    age: Positive
+    mask: Positive = Field(description="of the classifier of masks")
+    gender: Positive = Field(description="of the classifier of genders")
+    age: Positive = Field(description="of the classifier of age bands")
 
 
 class ProbeParts(Config):
