@@ -180,8 +180,8 @@ def test_a_label_fix_runs_all_that_learns_unless_it_is_another_data_sets(project
     fixes = project.folder / "data" / "label_fixes.csv"
     with fixes.open("a") as listed:
         listed.write("theirs,000001,gender,male,female,confirmed,them,\n")
-    # The report tells which rows were not used.
-    assert project.repro() == {"check", "fix_labels", "report"}
+    # The report tells which rows were not used; the audit finds the name of the data set in the same folder.
+    assert project.repro() == {"check", "fix_labels", "audit", "report"}
     with fixes.open("a") as listed:
         listed.write("mine,000001,gender,male,female,confirmed,me,\n")
     assert project.repro() == {"check", *LABELLED}

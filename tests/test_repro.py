@@ -216,6 +216,7 @@ def test_two_workers_empty_the_queue(finished: Project) -> None:
             "check",
             "evaluate",
             "infer",
+            "report",
         }
     shown = json.loads(finished.run("dvc", "exp", "show", "--json"))
     experiments = [one["revs"][0]["data"] for state in shown for one in state["experiments"] or []]
@@ -325,7 +326,7 @@ def test_a_second_clone_gets_all_from_the_remote_and_runs_nothing(
         else:
             file.delete()
     third = clone("third")
-    with pytest.raises(AssertionError, match="Is your cache up to date"):
+    with pytest.raises(AssertionError, match="failed to pull data from the cloud"):
         third.run("dvc", "pull")
     assert third.dvc("repro") == {"combine", "infer"}
     assert third.results() == finished.results()

@@ -94,7 +94,11 @@ def test_keys_decide_skip_and_undo(case: Case, browser: Any, page: str) -> None:
     press(browser, "s", "5 open, 0 decided")
     wait(lambda: text(browser, "title") == "#2 swapped files: mask")
     press(browser, "r", "4 open, 1 decided")
-    wait(lambda: text(browser, "title") == "#3 wrong label: age")
+    # Ages come last, and in between are those that no table can settle.
+    for title in ("#3 dark face: photo", "#4 same face, hash: identity"):
+        wait(lambda title=title: text(browser, "title") == title)
+        press(browser, "s", "4 open, 1 decided")
+    wait(lambda: text(browser, "title") == "#5 wrong label: age")
 
     # An age is accepted only with the years that a person typed.
     press(browser, "a", "4 open, 1 decided")
@@ -144,8 +148,8 @@ def test_names_are_text(case: Case, browser: Any, page: str) -> None:
     (case.folder / "audit" / "suspects.csv").write_text(table.replace("brightness >= 40", evil))
     browser.get(page)
     wait(lambda: text(browser, "title") == "#1 wrong label: gender")
-    for _ in range(3):
+    for _ in range(2):
         browser.find_element("id", "skip").click()
-    wait(lambda: text(browser, "title") == "#4 dark face: photo")
+    wait(lambda: text(browser, "title") == "#3 dark face: photo")
     assert evil in text(browser, "facts")
     assert browser.title == "facemask review"

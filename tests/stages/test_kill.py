@@ -20,7 +20,7 @@ import yaml
 from facemask.mattes import mattes
 from facemask.photos import memo, photos
 from facemask.records import tables
-from facemask.runtime import hardware
+from facemask.runtime import hardware, launch
 from facemask.settings import loading
 from stages import background_removal, fix_labels
 
@@ -72,6 +72,7 @@ class Project:
 
     def __init__(self, folder: Path, root: Path, content: dict[str, Any], repository: Path) -> None:
         self.folder, self.root, self.repository = folder, root, repository
+        content["data"] |= {"root": str(root), "extra": str(folder / "extra")}
         self.content = yaml.safe_dump(content)
         self.running: list[subprocess.Popen[bytes]] = []
         for name in ("extra", "synthesise/train", "watch"):
@@ -99,7 +100,8 @@ class Project:
         (here / "params.yaml").write_text(self.content)
         (here / "log").write_text("")
         (here / "log.gate").touch()
-        places = self.places | WRITTEN
+        # Where the user's own folders are, the stage reads in params.yaml.
+        places = {n: p for n, p in self.places.items() if n not in launch.FOLDERS} | WRITTEN
         watched = {
             "LOG": str(here / "log"),
             "ROOT": str(self.root),
