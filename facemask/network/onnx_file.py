@@ -22,8 +22,9 @@ from onnx.external_data_helper import uses_external_data
 from onnx2torch import convert
 from onnx2torch.node_converters.registry import get_converter
 from timm.layers.norm_act import freeze_batch_norm_2d
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from facemask.network import layers, pooling
 from facemask.runtime import files
@@ -57,11 +58,10 @@ class OnnxNetwork(nn.Module):
         Order of the channels, pooling, and whether batch normalisation is trained.
     """
 
-    def __init__(self, graph: nn.Module, cfg: recipes.Onnx) -> None:
+    def __init__(self, graph: fx.GraphModule, cfg: recipes.Onnx) -> None:
         super().__init__()
         self.bgr = cfg.channels == "bgr"
-        # In evaluation mode for good, its scale and shift included.
-        self.graph = graph if cfg.batch_norm == "trained" else freeze_batch_norm_2d(graph)  # type: ignore[no-untyped-call]
+        self.graph = graph if cfg.batch_norm == "trained" else _fixed(graph)
         self.gem = pooling.GeM(cfg.pool) if isinstance(cfg.pool, recipes.Gem) else None
         self.mean = isinstance(cfg.pool, recipes.MeanPool)
         self.grid = (cfg.pool.rows, cfg.pool.columns) if isinstance(cfg.pool, recipes.GridPool) else None
@@ -82,6 +82,24 @@ class OnnxNetwork(nn.Module):
     def group_matcher(self, coarse: bool = False) -> Callable[[str], float]:
         """Layers from the photo upwards, in timm's form: one for each matrix or, if coarse, size of map."""
         return layers.by_child(self.graph, "graph.", opens=_shrinks if coarse else layers.has_matrix)
+
+
+def _fixed(graph: fx.GraphModule) -> nn.Module:
+    """Batch normalisation in evaluation mode for good, folded into the convolution below it where there is one."""
+    parts = dict(graph.eval().named_modules())
+    for node in list(graph.graph.nodes):
+        below = node.args[0] if node.op == "call_module" and node.args else None
+        if not isinstance(below, fx.Node) or below.op != "call_module" or len(below.users) > 1:
+            continue
+        convolution, norm = parts[str(below.target)], parts[str(node.target)]
+        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            graph.add_submodule(str(below.target), fuse_conv_bn_eval(convolution, norm))
+            node.replace_all_uses_with(below)
+            graph.graph.erase_node(node)
+    graph.delete_all_unused_submodules()
+    graph.recompile()
+    fixed: nn.Module = freeze_batch_norm_2d(graph)  # type: ignore[no-untyped-call]
+    return fixed.train()
 
 
 def _shrinks(module: nn.Module) -> bool:

@@ -234,7 +234,8 @@ class Onnx(Config):
         description="how features become a vector: native, they are one; mean, grid or gem, of a map"
     )
     batch_norm: Literal["trained", "fixed"] = Field(
-        description="fixed keeps batch normalisation as it is in the file: statistics, scale and shift"
+        description="fixed keeps batch normalisation as it is in the file (statistics, scale, shift), as part of the "
+        "convolution that it follows, which is quicker"
     )
 
 
