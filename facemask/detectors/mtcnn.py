@@ -5,7 +5,7 @@ cut from integral images, which is exact area resampling without a loop over cro
 
 The same boxes on every CPU, whatever the photos beside one: what decides is computed in float64, where the order in
 which a CPU adds moves a coordinate by 1e-11 pixels, and is then rounded to 0.01. Float32 (1e-4 pixels) serves only to
-leave out, with a margin, the cells of the pyramid that show no face.
+leave out, with a margin, the cells of the pyramid and the first crops that show no face.
 
 References
 ----------
@@ -53,8 +53,8 @@ class Networks:
     def __init__(self, min_face: float, thresholds: tuple[float, float, float]) -> None:
         self.min_face = min_face
         self.thresholds = thresholds
-        self._search = PNet().eval().to(memory_format=torch.channels_last)
-        self._nets = [
+        self._quick = [net().eval().to(memory_format=torch.channels_last) for net in (PNet, RNet)]
+        self._exact = [
             net().eval().double().to(memory_format=torch.channels_last) for net in (PNet, RNet, ONet)
         ]
 
@@ -126,7 +126,7 @@ class Networks:
 
     def _cells(self, small: Tensor, scale: float) -> Tensor:
         """Cells of a pyramid's level that pass: (N, 10) box, score, four shifts, and the photo."""
-        found = (self._search(small.float())[1][:, 1] >= self.thresholds[0] - _DOUBT).nonzero()
+        found = (self._quick[0](small.float())[1][:, 1] >= self.thresholds[0] - _DOUBT).nonzero()
         rows = [torch.zeros((0, 10), dtype=torch.float64)]
         # The last cell of an odd side is one pixel shorter.
         short = 2 * found[:, 1:] + _CELL > torch.tensor(small.shape[2:])
@@ -136,7 +136,7 @@ class Networks:
                 continue
             high, wide = (_CELL - lack for lack in lacks)
             patches = small.unfold(2, high, 1).unfold(3, wide, 1)[place, :, 2 * y, 2 * x]
-            shifts, scores = (part[:, :, 0, 0] for part in self._nets[0](patches))
+            shifts, scores = (part[:, :, 0, 0] for part in self._exact[0](patches))
             at = torch.stack([x, y], dim=1).double()
             first, last = ((2 * at + 1) / scale).floor(), ((2 * at + _CELL) / scale).floor()
             cells = torch.cat([first, last, scores[:, 1:], shifts, place[:, None].double()], dim=1)
@@ -172,10 +172,15 @@ class Networks:
         x0, y0, x1, y1 = x0.clamp(min=1) - 1, y0.clamp(min=1) - 1, x1.clamp(max=width), y1.clamp(max=height)
         inside = (x1 > x0) & (y1 > y0)
         boxes, owner = boxes[inside], owner[inside]
-        crops = _crop(sums, owner, y0[inside], y1[inside], x0[inside], x1[inside], side)
+        crops = _normalise(_crop(sums, owner, y0[inside], y1[inside], x0[inside], x1[inside], side))
+        if net == 1 and len(crops):
+            # Of three, two show no face; those of the output network nearly all do.
+            scores = [self._quick[net](part.float())[1][:, 1] for part in torch.split(crops, _CROPS)]
+            likely = torch.cat(scores) >= self.thresholds[net] - _DOUBT
+            boxes, owner, crops = boxes[likely], owner[likely], crops[likely]
         # The networks take no empty batch.
-        some = crops if len(crops) else crops.new_zeros((1, side, side, 3))
-        outputs = [self._nets[net](_normalise(part)) for part in torch.split(some, _CROPS)]
+        some = crops if len(crops) else crops.new_zeros((1, 3, side, side))
+        outputs = [self._exact[net](part) for part in torch.split(some, _CROPS)]
         return boxes, owner, [torch.cat(parts)[: len(crops)] for parts in zip(*outputs, strict=True)]
 
 
