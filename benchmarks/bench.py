@@ -96,6 +96,9 @@ MEASUREMENTS: Final[Mapping[str, Measurement]] = {
         True,
         "predict",
     ),
+    "serve_16_clients": Measurement(
+        "the server under 16 clients, photos/s, against one client at a time", 2, True, "serve"
+    ),
     "growth_exponent": Measurement(
         "stages' time over the number of photos: the worst exponent, 1 being linear", 1.1, False, "growth"
     ),

@@ -186,6 +186,18 @@ def export(arguments: argparse.Namespace) -> None:
     print(f"answers as torch does to {about['difference_to_torch']:.1g}; README.md is the model card")
 
 
+def serve(arguments: argparse.Namespace) -> None:
+    """Answer photos over HTTP, with a page to try it; on this machine alone unless told otherwise."""
+    from facemask.serving import server
+    from facemask.serving.loading import load
+
+    model = load(arguments.model, arguments.rev)
+    names = arguments.allow_host
+    server.serve(
+        model, host=arguments.host, port=arguments.port, names=names, told=lambda at: print(at, flush=True)
+    )
+
+
 def cache(_: argparse.Namespace) -> None:
     """Tell how much of the memo is used: results of networks, kept by photo."""
     from rich import filesize
@@ -251,6 +263,7 @@ def main() -> None:
         lr,
         predict,
         export,
+        serve,
         weights,
         review,
         page,
@@ -308,6 +321,17 @@ def main() -> None:
             command.add_argument("--fold", type=int, default=0, help="whose training side is used")
             command.add_argument("--steps", type=int, default=100, help="optimiser steps")
             command.add_argument("--plot", type=Path, default=Path("lr.png"), help="where the curve is drawn")
+        if run is serve:
+            _add_model(command)
+            command.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+            command.add_argument("--port", type=int, default=8000, help="0 takes one that is free (8000)")
+            command.add_argument(
+                "--allow-host",
+                action="append",
+                default=[],
+                metavar="NAME",
+                help="a name that may be asked for",
+            )
         if run is export:
             _add_model(command)
             command.add_argument(

@@ -38,7 +38,7 @@ def measure(effort: Effort) -> Outcome:
     """Time both over the same photos, compare their probabilities, and time the first answer of fresh processes."""
     cfg = material.shipped()
     with material.contest_photos(effort.photos) as given:
-        run = _run(cfg, given.work / "run")
+        run = write_run(cfg, given.work / "run")
         model = predictor.Predictor(run)
         few = min(effort.photos, 32)
         named = [inputs.Named(photo.key, path) for photo, path in zip(given.photos, given.paths, strict=True)]
@@ -76,7 +76,7 @@ def measure(effort: Effort) -> Outcome:
     )
 
 
-def _run(cfg: params.Params, folder: Path) -> runs.Run:
+def write_run(cfg: params.Params, folder: Path) -> runs.Run:
     """A run with the shipped params and a network with weights by chance."""
     torch.manual_seed(0)
     recipe = material.recipe_of(cfg)

@@ -22,6 +22,12 @@ example
     what uses that folder without this package
 drawing
     box and answer on the photo
+heat
+    where the networks look
+batching
+    single requests answered together
+limits, pages, server
+    the model over HTTP: what a request may be, what is shown, what is answered
 quick_imports
     libraries that the networks' libraries import and that no answer needs
 """

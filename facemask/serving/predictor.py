@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from facemask.network.classifier import Classifier
 from facemask.network.predict import predict
 from facemask.pixels import codec
 from facemask.runtime import executor, hardware, threads
-from facemask.runtime.arrays import Pixels, Table
+from facemask.runtime.arrays import Floats, Pixels, Table
 from facemask.runtime.errors import UserError
 from facemask.serving import answers, inputs, runs
 from facemask.serving.answers import Answer
@@ -27,6 +27,24 @@ Faces = Literal["one", "all"]
 Image = str | Path | bytes | Pixels
 # As many as the face finders take at once; more would only hold more photos in memory.
 _PHOTOS: Final = 8
+
+
+class Seen(NamedTuple):
+    """One photo and its answers.
+
+    Attributes
+    ----------
+    answers
+        One a face, or the one that says why the photo cannot be read.
+    size
+        Height and width, pixels; None for an unreadable photo.
+    crops
+        (N, height, width, 3): what the networks were shown of each face.
+    """
+
+    answers: list[Answer]
+    size: tuple[int, int] | None
+    crops: Pixels
 
 
 class Predictor:
@@ -87,49 +105,48 @@ class Predictor:
     ) -> Iterator[list[Answer]]:
         """Yield the answers of some photos after the other, in order; several are worked on at a time."""
         every = faces == "all"
+        parts = [photos[start : start + _PHOTOS] for start in range(0, len(photos), _PHOTOS)]
+        task = functools.partial(self.look, every=every)
+        with threads.one_thread():
+            for some in executor.threads(task, parts, workers=hardware.cores()):
+                yield [one for seen in some for one in seen.answers]
+
+    def look(self, photos: Sequence[inputs.Named | tuple[str, Pixels]], *, every: bool = False) -> list[Seen]:
+        """Answer some photos at once, one :class:`Seen` each; several threads may ask."""
+        decoded = [_pixels(source) for _, source in photos]
+        opened = [pixels for pixels in decoded if not isinstance(pixels, str)]
+        found, table, crops = self.faces(opened, every=every)
+        said: list[Seen] = []
+        readable = 0
+        for (name, _), pixels in zip(photos, decoded, strict=True):
+            if isinstance(pixels, str):
+                said.append(Seen([Answer(name, reason=pixels)], None, crops[:0]))
+                continue
+            ours = [row for row, face in enumerate(found) if face.photo == readable]
+            answered = [_answer(name, found[row], table[row]) for row in ours]
+            said.append(Seen(answered, (pixels.shape[0], pixels.shape[1]), crops[ours]))
+            readable += 1
+        return said
+
+    def faces(self, photos: Sequence[Pixels], *, every: bool = False) -> tuple[list[Face], Table, Pixels]:
+        """Faces of photos (H, W, 3), their probabilities (N, 18), combined, and what the networks were shown."""
         if every and any(member.run.face_crop != self.run.face_crop for member in self._members):
             raise UserError(
-                "--faces all: this model is combined with experiments whose face_crop differs, so that their faces "
-                "cannot be told to be the same; ask for one face a photo"
+                "every face is asked for, but this model is combined with experiments whose face_crop differs, so that "
+                "their faces cannot be told to be the same; ask for one face a photo"
             )
-        parts = [photos[start : start + _PHOTOS] for start in range(0, len(photos), _PHOTOS)]
-        task = functools.partial(self._answer, every=every)
-        with threads.one_thread():
-            yield from executor.threads(task, parts, workers=hardware.cores())
-
-    def _answer(self, photos: Sequence[inputs.Named | tuple[str, Pixels]], *, every: bool) -> list[Answer]:
-        opened: list[Pixels] = []
-        given: list[Answer | int] = []
-        for name, source in photos:
-            pixels = _pixels(source)
-            given.append(Answer(name, reason=pixels) if isinstance(pixels, str) else len(opened))
-            if not isinstance(pixels, str):
-                opened.append(pixels)
-        found, table = self.faces(opened, every=every)
-        said: list[list[Answer]] = [[] for _ in opened]
-        names = [name for (name, _), place in zip(photos, given, strict=True) if isinstance(place, int)]
-        for face, row in zip(found, table, strict=True):
-            facts = (face.number, face.faces, face.status, face.score, face.box)
-            said[face.photo].append(Answer(names[face.photo], *facts, row))
-        return [one for place in given for one in (said[place] if isinstance(place, int) else [place])]
-
-    def faces(self, photos: Sequence[Pixels], *, every: bool = False) -> tuple[list[Face], Table]:
-        """Faces of photos (H, W, 3) and their probabilities (N, 18), combined."""
         if not photos:
-            return [], np.zeros((0, 18))
+            return [], np.zeros((0, 18)), np.zeros((0, *self.image.size, 3), dtype=np.uint8)
         found = self._cutter(photos, every=every)
-        tables = [self._networks.composed([self.composed(found)])]
+        crops = np.stack([self._composer.join(one.crop, one.matte, one.around, one.turn) for one in found])
+        tables = [self._networks.composed([crops])]
         tables += [member.faces(photos, every=every)[1] for member in self._members]
-        return found, self.run.combiner.apply(np.stack(tables))
+        return found, self.run.combiner.apply(np.stack(tables)), crops
 
     def tables(self, folds: Sequence[Classifier], photos: Pixels) -> Table:
         """Mean probabilities (N, 18) of some of the folds for composed photos (N, height, width, 3)."""
         infer = self.run.infer
         return predict(folds, [photos], infer.views, infer.average, precision=infer.precision)
-
-    def composed(self, found: Sequence[Face]) -> Pixels:
-        """What the networks are shown of faces: (N, height, width, 3)."""
-        return np.stack([self._composer.join(one.crop, one.matte, one.around, one.turn) for one in found])
 
 
 def load(path: str | Path = ".", revision: str = "") -> Predictor:
@@ -149,6 +166,10 @@ def load(path: str | Path = ".", revision: str = "") -> Predictor:
     """
     with runs.opened(Path(path), revision) as run:
         return Predictor(run)
+
+
+def _answer(name: str, face: Face, row: Floats) -> Answer:
+    return Answer(name, face.number, face.faces, face.status, face.score, face.box, row)
 
 
 def _named(place: int, image: Image) -> inputs.Named | tuple[str, Pixels]:
