@@ -74,6 +74,7 @@ ROOMS: dict[str, set[str]] = {
     "commands": set(),
     "comparison": set(),
     "review": set(),
+    "web": set(),
 }
 
 # Every key of params.yaml, or the section it stands in -> exactly the stages that run again when it changes, besides

@@ -26,8 +26,8 @@ heat
     where the networks look
 batching
     single requests answered together
-limits, pages, server
-    the model over HTTP: what a request may be, what is shown, what is answered
+limits, server
+    the model over HTTP: what a request may be, what is answered
 quick_imports
     libraries that the networks' libraries import and that no answer needs
 """

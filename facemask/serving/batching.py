@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import queue
-import threading
+import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from typing import Final, Generic, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -17,9 +17,10 @@ class QueueFullError(Exception):
 
 
 class Batcher(Generic[Item, Result]):
-    """Workers that take whatever waits, up to a batch, and answer it in one call.
+    """Threads that take whatever waits, up to a batch, and answer it in one call.
 
-    A batch is never waited for: while the workers are busy the next one gathers by itself.
+    A batch is never waited for: while the threads are busy the next one gathers by itself. All methods belong to one
+    event loop.
 
     Parameters
     ----------
@@ -36,14 +37,12 @@ class Batcher(Generic[Item, Result]):
     def __init__(
         self, task: Callable[[Sequence[Item]], Sequence[Result]], *, most: int, waiting: int, workers: int
     ) -> None:
-        self._task, self._most = task, most
-        self._waiting: queue.Queue[tuple[Item, Future[Result]] | None] = queue.Queue()
-        self._places: Final = threading.Semaphore(waiting)
-        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(workers)]
-        for thread in self._threads:
-            thread.start()
+        self._task, self._most, self._limit, self._free = task, most, waiting, workers
+        self._threads = ThreadPoolExecutor(workers)
+        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._running: set[asyncio.Task[None]] = set()
 
-    def submit(self, items: Sequence[Item]) -> list[Future[Result]]:
+    async def submit(self, items: Sequence[Item]) -> list[Result]:
         """Let items wait for their results: all of them, or none.
 
         Raises
@@ -51,50 +50,37 @@ class Batcher(Generic[Item, Result]):
         QueueFullError
             If there is not room for all of them.
         """
-        taken = 0
-        while taken < len(items) and self._places.acquire(blocking=False):
-            taken += 1
-        if taken < len(items):
-            if taken:
-                self._places.release(taken)
+        if len(self._waiting) + len(items) > self._limit:
             raise QueueFullError
-        futures: list[Future[Result]] = [Future() for _ in items]
-        for pair in zip(items, futures, strict=True):
-            self._waiting.put(pair)
-        return futures
+        futures: list[asyncio.Future[Result]] = [asyncio.get_running_loop().create_future() for _ in items]
+        self._waiting.extend(zip(items, futures, strict=True))
+        self._start()
+        return await asyncio.gather(*futures)
 
-    def close(self) -> None:
-        """Answer what waits, then end the threads."""
-        for _ in self._threads:
-            self._waiting.put(None)
-        for thread in self._threads:
-            thread.join()
+    def _start(self) -> None:
+        while self._waiting and self._free:
+            batch = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+            self._free -= 1
+            running = asyncio.create_task(self._answer(batch))
+            # asyncio itself holds a task only weakly.
+            self._running.add(running)
+            running.add_done_callback(self._running.discard)
 
-    def _work(self) -> None:
-        while (first := self._waiting.get()) is not None:
-            batch = [first]
-            while len(batch) < self._most:
-                try:
-                    more = self._waiting.get_nowait()
-                except queue.Empty:
-                    break
-                if more is None:
-                    # Meant for a worker: this one ends after its batch, or another takes it.
-                    self._waiting.put(None)
-                    break
-                batch.append(more)
-            self._places.release(len(batch))
-            self._answer(batch)
-
-    def _answer(self, batch: Sequence[tuple[Item, Future[Result]]]) -> None:
-        wanted = [(item, future) for item, future in batch if future.set_running_or_notify_cancel()]
-        if not wanted:
-            return
+    async def _answer(self, batch: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:
+        # Nobody waits any more for those that are done: their request was cancelled.
+        batch = [(item, future) for item, future in batch if not future.done()]
         try:
-            results = self._task([item for item, _ in wanted])
-        except BaseException as error:
-            for _, future in wanted:
-                future.set_exception(error)
-            return
-        for (_, future), result in zip(wanted, results, strict=True):
-            future.set_result(result)
+            results = await asyncio.get_running_loop().run_in_executor(
+                self._threads, self._task, [item for item, _ in batch]
+            )
+        except Exception as error:
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+        else:
+            for (_, future), result in zip(batch, results, strict=True):
+                if not future.done():
+                    future.set_result(result)
+        finally:
+            self._free += 1
+            self._start()

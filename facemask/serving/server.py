@@ -1,33 +1,27 @@
-"""The model over HTTP: photos posted to /predict are answered, / is a page to try it, nothing is kept on disk.
-
-Requests for names other than this machine's are refused, so that no other site's name can be made to lead here (DNS
-rebinding), and so are those that another site's page makes.
-"""
+"""The model over HTTP: photos posted to /predict are answered, / is a page to try it, nothing is kept on disk."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
-import uvicorn
-from fastapi import FastAPI, Query, Request
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+import jinja2
+from fastapi import FastAPI, HTTPException, Query, Request
+from fastapi.responses import HTMLResponse, JSONResponse
 
 from facemask.runtime import hardware, threads
 from facemask.runtime.errors import UserError
-from facemask.serving import inputs, limits, pages
+from facemask.serving import inputs, limits
 from facemask.serving.batching import Batcher, QueueFullError
 from facemask.serving.heat import HeatMaps
 from facemask.serving.predictor import Predictor, Seen
+from facemask.web import local
 
 _PAGE: Final = Path(__file__).with_name("page.html")
 # Photos that a worker answers at once: as many as the face finders take.
 _BATCH: Final = 8
-_RETRY: Final = {"Retry-After": "1"}
 _BODY: Final = {
     "multipart/form-data": {
         "schema": {
@@ -36,6 +30,31 @@ _BODY: Final = {
         }
     },
     "image/*": {"schema": {"type": "string", "format": "binary"}},
+}
+_EXAMPLE: Final = {
+    "photos": [
+        {
+            "file": "a.jpg",
+            "height": 512,
+            "width": 384,
+            "faces": [
+                {
+                    "face": 0,
+                    "faces": 1,
+                    "found": "found",
+                    "score": 0.99,
+                    "box": [101.5, 120.0, 281.5, 330.0],
+                    "mask": {"answer": "wear", "probability": 0.98},
+                    "gender": {"answer": "female", "probability": 0.95},
+                    "age": {"answer": "30-59", "probability": 0.8},
+                    "class": 4,
+                    "name": "wear female 30-59",
+                    "probabilities": ["18 numbers that sum to 1"],
+                }
+            ],
+        },
+        {"file": "b.txt", "reason": "why it cannot be read", "faces": []},
+    ]
 }
 
 
@@ -63,57 +82,52 @@ def build(model: Predictor, allowed: limits.Limits = limits.DEFAULT, names: Sequ
         return _answer(model, heat, batch)
 
     batcher = Batcher(answer, most=_BATCH, waiting=allowed.waiting, workers=hardware.cores())
-    app = FastAPI(title="facemask", docs_url=None, redoc_url=None, description=__doc__.splitlines()[0])
-    app.state.batcher = batcher
-
-    @app.middleware("http")
-    async def guard(request: Request, follow: Callable[[Request], Awaitable[Response]]) -> Response:
-        refused = limits.refusal(request, (*limits.NAMES, *names))
-        response: Response = _error(403, refused) if refused else await follow(request)
-        response.headers.update(
-            {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY"}
-        )
-        return response
-
-    @app.exception_handler(limits.Refused)
-    async def tell(_: Request, error: limits.Refused) -> JSONResponse:
-        return _error(error.status, str(error))
+    app = FastAPI(title="facemask", docs_url=None, redoc_url=None, description=__doc__)
+    local.protect(app, lambda request: local.foreign(request, names))
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader("facemask.serving", "."), autoescape=True, trim_blocks=True
+    )
 
     @app.get("/", include_in_schema=False)
     def page() -> HTMLResponse:
-        return pages.page(_PAGE.read_text(encoding="utf-8"))
+        return local.page(_PAGE.read_text(encoding="utf-8"))
 
+    # FastAPI's own loads its scripts from the net.
     @app.get("/docs", include_in_schema=False)
-    def docs() -> HTMLResponse:
-        return pages.page(pages.described(app.openapi()))
+    def docs(request: Request) -> HTMLResponse:
+        content = templates.get_template("api.jinja").render(schema=app.openapi(), address=request.base_url)
+        return local.page(content)
 
-    @app.get("/health", summary="Whether photos are answered")
+    @app.get("/health", summary="Whether photos are answered", response_description="they are")
     def health() -> dict[str, Any]:
         return {"status": "ok", "folds": len(model.folds), "size": list(model.image.size)}
 
     @app.post(
         "/predict",
-        summary="Answer photos: one as the body, or several as the form's field `photos`",
+        summary="Answer photos: one as the body, or several as the form's field photos",
         openapi_extra={"requestBody": {"required": True, "content": _BODY}},
         responses={
+            200: {"description": "the answers", "content": {"application/json": {"example": _EXAMPLE}}},
             403: {"description": "another site, or a name that is not this machine's"},
             413: {"description": f"above {allowed.bytes:,} bytes or {allowed.photos} photos"},
-            422: {"description": "no photo"},
-            503: {"description": "too many photos wait: ask again"},
+            422: {"description": "no photo, or none that can be read"},
+            503: {"description": f"above {allowed.waiting} photos wait: ask again"},
         },
     )
     async def predict(
         request: Request,
-        faces: str = Query("one", pattern="^(one|all)$", description="a photo's person, or every face"),
+        faces: Literal["one", "all"] = Query("one", description="a photo's person, or every face"),
         heatmap: bool = Query(False, description="a picture of where the networks look, as a data URL"),
     ) -> JSONResponse:
         photos = await limits.photos(request, allowed)
         try:
-            waiting = batcher.submit([Wanted(photo, faces == "all", heatmap) for photo in photos])
+            done = await batcher.submit([Wanted(photo, faces == "all", heatmap) for photo in photos])
         except QueueFullError:
-            return _error(503, f"more than {allowed.waiting} photos wait: ask again", _RETRY)
-        done = await asyncio.gather(*map(asyncio.wrap_future, waiting))
-        return JSONResponse({"photos": done})
+            told = f"more than {allowed.waiting} photos wait: ask again"
+            raise HTTPException(503, told, {"Retry-After": "1"}) from None
+        if any(one["faces"] for one in done):
+            return JSONResponse({"photos": done})
+        return JSONResponse({"error": f"{done[0]['file']}: {done[0]['reason']}", "photos": done}, 422)
 
     return app
 
@@ -125,9 +139,13 @@ def _answer(model: Predictor, heat: HeatMaps, batch: Sequence[Wanted]) -> list[d
         places = [place for place, one in enumerate(batch) if one.every is every]
         if not places:
             continue
-        for place, seen in zip(
-            places, model.look([batch[i].photo for i in places], every=every), strict=True
-        ):
+        try:
+            found = model.look([batch[place].photo for place in places], every=every)
+        except UserError as error:
+            for place in places:
+                out[place] = {"file": batch[place].photo.name, "reason": str(error), "faces": []}
+            continue
+        for place, seen in zip(places, found, strict=True):
             out[place] = _told(seen, heat if batch[place].heat else None)
     return out
 
@@ -145,18 +163,8 @@ def _told(seen: Seen, heat: HeatMaps | None) -> dict[str, Any]:
     return {"file": name, "height": seen.size[0], "width": seen.size[1], "faces": faces}
 
 
-def _error(status: int, reason: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    return JSONResponse({"error": reason}, status, headers)
-
-
 def serve(
-    model: Predictor,
-    *,
-    host: str,
-    port: int,
-    names: Sequence[str],
-    told: Callable[[str], None],
-    allowed: limits.Limits = limits.DEFAULT,
+    model: Predictor, *, host: str, port: int, names: Sequence[str], told: Callable[[str], None]
 ) -> None:
     """Answer until interrupted.
 
@@ -166,7 +174,7 @@ def serve(
         Address that is listened on; others can reach a server on one that is not this machine's own.
     port
         0 for any that is free.
-    allowed, names
+    names
         See :func:`build`.
     told
         Gets the page's address.
@@ -176,15 +184,5 @@ def serve(
     UserError
         If the address cannot be used.
     """
-    try:
-        opened = socket.create_server((host, port))
-    except (OSError, OverflowError) as error:
-        raise UserError(f"{host}:{port} cannot be used ({error}); --port 0 takes a free one") from None
-    with opened, threads.one_thread():
-        told(f"http://{host}:{opened.getsockname()[1]}/")
-        app = build(model, allowed, names)
-        settings = uvicorn.Config(app, log_level="warning", server_header=False)
-        try:
-            uvicorn.Server(settings).run(sockets=[opened])
-        finally:
-            app.state.batcher.close()
+    with threads.one_thread():
+        local.run(build(model, names=names), host=host, port=port, told=told)
