@@ -26,6 +26,7 @@ from dvc.repo import Repo
 from PIL import Image
 
 from facemask.settings import loading, params
+from tests import warm
 
 # The same cases on every run and no folder of found ones; a shared machine makes single cases slow by chance.
 hypothesis.settings.register_profile(
@@ -169,6 +170,20 @@ def start_project() -> Callable[[str, str], None]:
         subprocess.run(["git", "commit", "-q", "-m", "start"], check=True)
 
     return start
+
+
+@pytest.fixture(scope="session")
+def _stages_path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with warm.packages(tmp_path_factory.mktemp("warm")) as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def quick_stages(_stages_path: str) -> Iterator[None]:
+    """Let stages that DVC starts find their packages imported; see ``warm``."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", _stages_path)
+        yield
 
 
 @pytest.fixture(scope="module")

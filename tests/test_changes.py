@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import pytest
 import yaml
 from dvc.utils.serialize import dump_yaml
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_stages")]
 
 EVAL = {"fix_labels", "face_crop", "background_removal", "build_manifest", "infer", "audit", "report"}
 LABELLED = {*EVAL, "train@0", "combine", "evaluate"}
@@ -63,11 +62,10 @@ class Project:
 
 
 def environment() -> dict[str, str]:
-    ours = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     who = {
         f"GIT_{role}_{what}": "t@localhost" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
     }
-    return os.environ | ours | who
+    return os.environ | who
 
 
 @pytest.fixture(scope="module")
