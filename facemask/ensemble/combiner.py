@@ -188,7 +188,7 @@ def read(path: Path, origin: str | None = None) -> Combiner:
     """
     where, remedy = origin or str(path), "run `dvc repro combine`"
     try:
-        return TypeAdapter(Combiner).validate_json(path.read_text(encoding="utf-8"))
+        return TypeAdapter(Combiner).validate_json(path.read_bytes())
     except FileNotFoundError:
         raise UserError(f"{where}: no such file; {remedy}") from None
     except ValidationError as error:

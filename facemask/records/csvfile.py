@@ -18,6 +18,8 @@ from facemask.runtime.errors import UserError
 # Rows that are text at a time.
 BLOCK: Final = 4096
 CORRECT: Final = "correct the line (a field with a separator or a line break needs quotation marks)"
+# Of the three, a lone carriage return is Excel's for the Macintosh.
+_LINE_END: Final = re.compile(r"\r\n|\r|\n")
 _SEPARATOR: Final = re.compile(r"sep=(.)", re.IGNORECASE)
 
 
@@ -36,9 +38,9 @@ def text(path: Path, remedy: str) -> pd.DataFrame:
     """
     with _told(path, remedy, CORRECT):
         content = encodings.decoded(path, path.read_bytes())
-        first, _, rest = content.partition("\n")
+        first, rest = (*_LINE_END.split(content, 1), "")[:2]
         separator = _SEPARATOR.fullmatch(first.strip())
-        header = rest.partition("\n")[0] if separator else first
+        header = _LINE_END.split(rest, 1)[0] if separator else first
         found = separator[1] if separator else next((one for one in ",;\t" if one in header), ",")
         reader = csv.reader(
             io.StringIO(rest if separator else content, newline=""), strict=True, delimiter=found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 
 import numpy as np
 import pytest
@@ -298,7 +297,8 @@ def test_no_photos_are_combined_to_none():
         assert whole.apply(np.zeros((1, 0, 18))).shape == (0, 18)
 
 
-def test_a_damaged_combiner_is_told(tmp_path):
-    (tmp_path / "combiner.json").write_text(json.dumps({"members": []}))
+@pytest.mark.parametrize("content", [b'{"members": []}', b"", b'{"members": ["\xff"]}', b"\xff\xfe{\x00"])
+def test_a_damaged_combiner_is_told(tmp_path, content):
+    (tmp_path / "combiner.json").write_bytes(content)
     with pytest.raises(UserError, match=r"combiner\.json: not a combiner.*dvc repro combine"):
         combiner.read(tmp_path / "combiner.json")

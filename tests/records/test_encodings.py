@@ -34,6 +34,13 @@ def test_every_usual_encoding_and_separator_is_read(read, encoding, end, separat
     assert frame.index.tolist() == [2, 3]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_the_header_alone_tells_the_separator(read, end):
+    frame = read(f"id;note{end}x;a,b{end}y;c\td{end}".encode())
+    assert frame.to_numpy().tolist() == [["x", "a,b"], ["y", "c\td"]]
+    assert frame.index.tolist() == [2, 3]
+
+
 def test_euc_kr_is_read_too(read):
     assert read("id,note\n가,나\n".encode("euc_kr")).to_numpy().tolist() == [["가", "나"]]
 
