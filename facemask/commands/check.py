@@ -6,7 +6,6 @@ will use them, without training or reading a photo.
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +14,7 @@ from facemask.ensemble import experiments
 from facemask.labels import extra as extra_sets
 from facemask.labels import fixes, health
 from facemask.records import bands, raw, roots
+from facemask.runtime import files
 from facemask.runtime.errors import UserError
 from facemask.settings import params, recipes
 
@@ -46,9 +46,9 @@ def everything(cfg: params.Params, *, root: Path, extra: Path, sample: Path, lab
 def _photos(cfg: params.Params, root: Path, extra: Path, sample: Path, label_fixes: Path) -> None:
     listed = fixes.load(label_fixes)
     dataset, trust = cfg.fix_labels.dataset, cfg.fix_labels.trust
-    with tempfile.TemporaryDirectory() as nothing:
+    with files.scratch("check") as nothing:
         # What synthesise makes is not there yet; it is no mistake of the user's.
-        where = roots.Roots(root, extra, Path(nothing))
+        where = roots.Roots(root, extra, nothing)
         names = extra_sets.names(where, dataset)
         asked = cfg.sample_data.eval_people
         if root != sample:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,6 +17,7 @@ from typing import Final
 import pandas as pd
 
 from facemask.records import revisions, tables
+from facemask.runtime import files
 from facemask.runtime.errors import UserError
 from facemask.scoring import predictions
 
@@ -119,8 +119,8 @@ def fetched(member: Member, paths: Sequence[PurePosixPath], stage: str, asked: s
     from dvc_data.index import DataIndexDirError
 
     where = f"{asked}: {member.name} ({member.commit[:7]})"
-    with tempfile.TemporaryDirectory() as folder:
-        copies = [Path(folder) / path.name for path in paths]
+    with files.scratch("member") as folder:
+        copies = [folder / path.name for path in paths]
         read_file = revisions.opened(Path(root()), member.commit)
         for path, copy in zip(paths, copies, strict=True):
             lost = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -18,6 +19,8 @@ from facemask.runtime.errors import UserError
 
 SEAL: Final = "sha256"
 _check: Callable[[], None] = lambda: None  # noqa: E731
+_scratch: set[Path] = set()
+_numbers = itertools.count()
 _PART: Final = re.compile(r"\.(?P<name>.+)\.(?P<process>[0-9]+)\.part")
 
 
@@ -53,6 +56,28 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         _remove(temporary)
+
+
+@contextlib.contextmanager
+def scratch(name: str) -> Iterator[Path]:
+    """Yield an empty folder below ``.cache/tmp`` that goes with the block.
+
+    One that a killed process left there, or in another run's ``TMPDIR``, would stay: here it goes at the next start.
+    """
+    home = Path(".cache/tmp")
+    home.mkdir(parents=True, exist_ok=True)
+    for left in home.iterdir():
+        found = _PART.fullmatch(left.name)
+        if found and left.absolute() not in _scratch and _is_left(int(found["process"])):
+            _remove(left)
+    folder = (home / f".{name}{next(_numbers)}.{os.getpid()}.part").absolute()
+    folder.mkdir()
+    _scratch.add(folder)
+    try:
+        yield folder
+    finally:
+        _scratch.remove(folder)
+        _remove(folder)
 
 
 def _is_left(process: int) -> bool:

@@ -8,7 +8,6 @@ Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017, https:
 from __future__ import annotations
 
 import logging
-import tempfile
 import warnings
 from dataclasses import dataclass
 from typing import Final
@@ -20,6 +19,7 @@ from lightning.pytorch.tuner.tuning import Tuner
 from scipy.ndimage import gaussian_filter1d
 
 from facemask.network.classifier import Classifier
+from facemask.runtime import files
 from facemask.runtime.arrays import Floats, Pixels
 from facemask.runtime.errors import UserError
 from facemask.settings import recipes
@@ -71,9 +71,9 @@ def find(
     model = Classifier(recipe, cuts=train.cuts)
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
-    with tempfile.TemporaryDirectory(prefix="facemask-") as folder, warnings.catch_warnings():
+    with files.scratch("lr") as folder, warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning\..*")
-        run = trainer(recipe, [], epochs=-1, root=folder)
+        run = trainer(recipe, [], epochs=-1, root=str(folder))
         process = ranks.Process(run.global_rank, run.world_size)
         batches, count = loaders(recipe, train, unlabelled, seed=seed, process=process)
         task = Task(recipe, model, train, steps=steps, steps_per_epoch=count, seed=seed)

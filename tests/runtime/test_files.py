@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -148,3 +149,21 @@ def test_what_was_never_sealed_is_told(tmp_path: Path, text: str) -> None:
     (tmp_path / "about.json").write_text(text)
     with pytest.raises(UserError, match="do so"):
         files.sealed(tmp_path / "about.json", remedy="do so")
+
+
+def test_what_a_kill_left_of_a_scratch_folder_goes_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    child = os.fork()
+    if not child:
+        with files.scratch("work") as folder:
+            (folder / "large").write_bytes(bytes(9))
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert len(list((tmp_path / ".cache" / "tmp").iterdir())) == 1
+    with files.scratch("work") as one, files.scratch("work") as other:
+        assert {one, other} == set((tmp_path / ".cache" / "tmp").iterdir())
+        assert one.is_absolute()
+        assert list(one.iterdir()) == []
+    assert list((tmp_path / ".cache" / "tmp").iterdir()) == []
