@@ -238,12 +238,14 @@ def _add_model(command: argparse.ArgumentParser) -> None:
     )
 
 
-def repair(_: argparse.Namespace) -> None:
+def repair(arguments: argparse.Namespace) -> None:
     """Mend a dvc.lock or a lock that a killed DVC left behind; says nothing where nothing is wrong."""
-    from facemask.commands import repair
+    from facemask.commands import objects, repair
 
     for line in repair.everything(Path()):
         print(line)
+    if arguments.verify:
+        print(objects.verify(Path()))
 
 
 def main() -> None:
@@ -331,6 +333,10 @@ def main() -> None:
                 default=[],
                 metavar="NAME",
                 help="a name that may be asked for",
+            )
+        if run is repair:
+            command.add_argument(
+                "--verify", action="store_true", help="also hash all of DVC's cache; remove what is damaged"
             )
         if run is export:
             _add_model(command)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -27,6 +28,9 @@ from PIL import Image
 
 from facemask.settings import loading, params
 from tests import warm
+
+# A suite that a shell started in the background inherits a Ctrl-C that is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same cases on every run and no folder of found ones; a shared machine makes single cases slow by chance.
 hypothesis.settings.register_profile(

@@ -19,7 +19,7 @@ from dvc.repo import Repo
 from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from dvc.utils.serialize import dumps_yaml
 
-from facemask.commands import repair
+from facemask.commands import objects, repair
 
 NAMES = ("check", "sample", "train@0", "train@1", "infer")
 DAG = {"stages": {name.split("@")[0]: {"cmd": "x"} for name in NAMES}}
@@ -256,6 +256,33 @@ stages:
       - three:
           cache: false
 """
+
+
+def test_a_flipped_bit_in_dvcs_cache_is_found_and_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start_project: Callable[..., None]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text("a: 1\n")
+    start_project(
+        "stages:\n  one:\n    cmd: echo one >> runs; mkdir -p one; cp params.yaml one\n    deps: [params.yaml]\n"
+        "    outs: [one]\n",
+        "runs\n/one\n",
+    )
+    with Repo() as repo:
+        repo.reproduce()
+    assert objects.verify(Path()).endswith("2 objects, all whole")
+    for name in (r"[0-9a-f]*.dir", "[0-9a-f]*[0-9a-f]"):
+        (harmed,) = [path for path in Path(".dvc/cache/files/md5").glob(f"??/{name}") if path.is_file()]
+        content = harmed.read_bytes()
+        harmed.chmod(0o644)
+        harmed.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+        assert "of 2 objects 1 damaged, removed; `dvc repro`" in objects.verify(Path())
+        assert not harmed.exists()
+        with Repo() as repo:
+            repo.reproduce()
+        assert harmed.read_bytes() == content
+    assert Path("one/params.yaml").read_text() == "a: 1\n"
+    assert objects.verify(Path()).endswith("2 objects, all whole")
 
 
 @pytest.mark.slow
