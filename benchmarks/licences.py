@@ -65,7 +65,7 @@ def listed(requirements: Path) -> Iterator[Package]:
 def stated(name: str) -> str:
     """Licence that an installed package states: its expression, its classifiers, or the line that it gives."""
     told = importlib.metadata.metadata(name)
-    if expression := told.get("License-Expression"):
+    for expression in told.get_all("License-Expression") or []:
         return str(expression)
     classifiers = [
         one.split(" :: ")[-1] for one in told.get_all("Classifier") or [] if one.startswith("License ::")
@@ -73,7 +73,7 @@ def stated(name: str) -> str:
     named = [one for one in classifiers if one != "OSI Approved"]
     if named:
         return " OR ".join(named)
-    return next(iter(str(told.get("License") or "").strip().splitlines()), "")
+    return next((line for text in told.get_all("License") or [] for line in text.strip().splitlines()), "")
 
 
 def allowed(licence: str) -> bool:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import httpx
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from benchmarks.speed import material
 from benchmarks.speed.outcome import HERE
