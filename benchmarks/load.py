@@ -3,7 +3,7 @@
 Run from the project's folder, after ``dvc repro``::
 
     python -m benchmarks.load                   # ten minutes of 16 clients
-    python -m benchmarks.load --minutes 2
+    python -m benchmarks.load --minutes 2 ../mine/eval
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from concurrent import futures
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import httpx
 import psutil  # type: ignore[import-untyped]
 
-from benchmarks.speed import material
 from benchmarks.speed.outcome import HERE
+from facemask.serving import inputs
 
 _ALONE: Final = 0.1
-_PHOTOS: Final = 56
 
 
 class Told(NamedTuple):
@@ -97,27 +97,30 @@ def measure(project: Path, photos: Sequence[bytes], *, clients: int, seconds: fl
             process = psutil.Process(server.pid)
             ask(address, photos, clients, min(10.0, seconds / 10))
             alone = ask(address, photos, 1, seconds * _ALONE)
-            before = process.memory_info().rss
-            many = ask(address, photos, clients, seconds)
-            after = process.memory_info().rss
+            with futures.ThreadPoolExecutor(1) as pool:
+                asked = pool.submit(ask, address, photos, clients, seconds)
+                memory = [process.memory_info().rss]
+                while futures.wait([asked], seconds / 10).not_done:
+                    memory.append(process.memory_info().rss)
+                many = asked.result()
         finally:
             server.terminate()
     return {
         "ratio": many.rate / alone.rate,
         "one_client": alone._asdict(),
         f"{clients}_clients": many._asdict(),
-        "memory_mib": [round(before / 2**20), round(after / 2**20)],
+        "memory_mib": [round(size / 2**20) for size in memory],
     }
 
 
 def main() -> None:
     """Ask the server of the project's own model."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__.splitlines()[0])
+    parser.add_argument("photos", nargs="*", default=["data/sample/eval"], help="files or folders")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--clients", type=int, default=16)
     chosen = parser.parse_args()
-    with material.contest_photos(_PHOTOS) as given:
-        photos = [path.read_bytes() for path in given.paths]
+    photos = [photo.read() for photo in inputs.expand(chosen.photos)]
     for name, value in measure(Path(), photos, clients=chosen.clients, seconds=60 * chosen.minutes).items():
         print(f"{name}: {value}")
 

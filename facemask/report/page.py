@@ -76,7 +76,7 @@ def signed(value: float) -> str:
 
 def share(value: float) -> str:
     """A fraction as percent, for people."""
-    return f"{100 * value:.0f} %" if value >= 0.0995 or value == 0 else f"{100 * value:.1f} %"
+    return f"{100 * value:.0f}\u00a0%" if value >= 0.0995 or value == 0 else f"{100 * value:.1f}\u00a0%"
 
 
 def percent(value: float) -> str:

@@ -79,6 +79,7 @@ def test_keys_decide_skip_and_undo(case: Case, browser: Any, page: str) -> None:
     wait(lambda: text(browser, "title") == "#1 wrong label: gender")
     assert text(browser, "count") == "5 open, 0 decided"
     assert "male → female" in text(browser, "facts")
+    assert not browser.find_element("id", "ask").is_displayed()
     wait(
         lambda: all(one.get_property("naturalWidth") for one in browser.find_elements("css selector", "img"))
     )
@@ -103,6 +104,7 @@ def test_keys_decide_skip_and_undo(case: Case, browser: Any, page: str) -> None:
     # An age is accepted only with the years that a person typed.
     press(browser, "a", "4 open, 1 decided")
     wait(lambda: "Type the true age" in text(browser, "told"))
+    assert browser.find_element("id", "ask").is_displayed()
     browser.find_element("id", "value").send_keys("28")
     browser.find_element("id", "accept").click()
     wait(lambda: text(browser, "count") == "3 open, 2 decided")
