@@ -58,7 +58,8 @@ def check(_: argparse.Namespace) -> None:
 
     cfg = loading.load(PARAMS)
     root, extra = Path(cfg.data.root), Path(cfg.data.extra)
-    check.everything(cfg, root=root, extra=extra, sample=SAMPLE, label_fixes=LABEL_FIXES)
+    for note in check.everything(cfg, root=root, extra=extra, sample=SAMPLE, label_fixes=LABEL_FIXES):
+        print(note)
     print("params.yaml: nothing is wrong that can be known before it runs")
 
 
@@ -131,6 +132,29 @@ def weights(arguments: argparse.Namespace) -> None:
         print(f"{path}: here, and the one that was meant")
 
 
+def backbones(arguments: argparse.Namespace) -> None:
+    """List timm's networks: parameters, native size, whether weights are here, how fast they are."""
+    from facemask.commands import backbones
+
+    asked = backbones.Asked(arguments.filter, arguments.here, arguments.speed, arguments.size)
+    try:
+        for line in backbones.listed(asked):
+            print(line, flush=True)
+    except BrokenPipeError:
+        _end_of_output()
+
+
+def search(arguments: argparse.Namespace) -> None:
+    """Search for better params: each trial is an experiment; the best is judged on people held out."""
+    from facemask.commands import search
+    from facemask.search import study
+
+    asked = study.Asked(
+        arguments.name, arguments.trials, arguments.minutes, arguments.workers, arguments.objective
+    )
+    print(search.run(arguments.space, asked, lambda line: print(line, flush=True)))
+
+
 def review(arguments: argparse.Namespace) -> None:
     """Show what looks wrong on a page of this machine, and take decisions on it."""
     from facemask.records.roots import Roots
@@ -171,8 +195,12 @@ def predict(arguments: argparse.Namespace) -> None:
         if unreadable := predict.run(asked, lambda line: print(line, flush=True)):
             sys.exit(unreadable)
     except BrokenPipeError:
-        # Whoever reads has seen enough; Python would complain once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _end_of_output()
+
+
+def _end_of_output() -> None:
+    """Write what follows nowhere: whoever reads has seen enough, and Python would complain once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def export(arguments: argparse.Namespace) -> None:
@@ -216,9 +244,12 @@ def cache(_: argparse.Namespace) -> None:
 def compare(arguments: argparse.Namespace) -> None:
     """Compare two revisions, experiments or the workspace: whether they differ by more than chance."""
     from facemask.commands import compare
+    from facemask.comparison import revisions
 
+    part = revisions.HOLD_OUT if arguments.holdout else revisions.OUT_OF_FOLD
     form: Final = "markdown" if arguments.markdown else "json" if arguments.json else "text"
-    print(compare.run(arguments.first, arguments.second, arguments.seeds, form=form, page=arguments.html))
+    first, second, page = arguments.first, arguments.second, arguments.html
+    print(compare.run(first, second, arguments.seeds, form=form, page=page, part=part))
 
 
 def _add_model(command: argparse.ArgumentParser) -> None:
@@ -260,6 +291,7 @@ def main() -> None:
         scores,
         compare,
         report,
+        search,
         submissions,
         params,
         lr,
@@ -267,6 +299,7 @@ def main() -> None:
         export,
         serve,
         weights,
+        backbones,
         review,
         page,
         cache,
@@ -286,6 +319,9 @@ def main() -> None:
             )
             command.add_argument(
                 "--seeds", nargs="+", default=[], metavar="B", help="runs of one recipe, a seed each"
+            )
+            command.add_argument(
+                "--holdout", action="store_true", help="on the people held out, not on those out of fold"
             )
             form = command.add_mutually_exclusive_group()
             form.add_argument("--markdown", action="store_true", help="print Markdown, for a pull request")
@@ -309,6 +345,32 @@ def main() -> None:
             command.add_argument("--all", action="store_true", help="all rows, not the last 20 alone")
         if run is weights:
             command.add_argument("names", nargs="*", metavar="NAME", help="as in models/weights.yaml")
+        if run is search:
+            command.add_argument("space", type=Path, metavar="SPACE.yaml", help="ranges and choices by key")
+            command.add_argument("--trials", type=int, default=20, help="in all, beside the start (20)")
+            command.add_argument("--minutes", type=float, help="begin no trial after so many")
+            command.add_argument("--workers", type=int, default=1, help="trials at once (1)")
+            command.add_argument(
+                "--objective", choices=("log_loss", "macro_f1"), default="log_loss", help="out-of-fold score"
+            )
+            command.add_argument("--name", default="", help="of the search; by default that of the file")
+        if run is backbones:
+            command.add_argument(
+                "filter",
+                nargs="?",
+                default="",
+                metavar="FILTER",
+                help="part of the name, or a pattern with *",
+            )
+            command.add_argument("--here", action="store_true", help="only those whose weights are here")
+            command.add_argument("--speed", action="store_true", help="measure images a second, forwards")
+            command.add_argument(
+                "--size",
+                type=int,
+                nargs=2,
+                metavar=("H", "W"),
+                help="measure at this size, pixels, not at the native one",
+            )
         if run is set_:
             command.usage = "%(prog)s KEY VALUE [knob=value ...] [KEY VALUE ...]"
             command.add_argument(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from facemask.commands import check
+from facemask.records import left_out
 from facemask.runtime import files
 from facemask.runtime.launch import launch
 from facemask.settings import params
@@ -15,7 +16,8 @@ from facemask.settings import params
 
 def run(cfg: params.Params, *, root: Path, extra: Path, sample: Path, label_fixes: Path, out: Path) -> None:
     """Check ``cfg`` and what it names; write ``out``, which is always the same."""
-    check.everything(cfg, root=root, extra=extra, sample=sample, label_fixes=label_fixes)
+    for note in check.everything(cfg, root=root, extra=extra, sample=sample, label_fixes=label_fixes):
+        left_out.tell(note)
     with files.replacing(out) as temporary:
         temporary.write_text("params.yaml was checked before any output was touched\n", encoding="utf-8")
 

@@ -73,6 +73,7 @@ ROOMS: dict[str, set[str]] = {
     "settings": set(),
     "commands": set(),
     "comparison": set(),
+    "search": set(),
     "review": set(),
     "web": set(),
 }

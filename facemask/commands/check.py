@@ -19,7 +19,7 @@ from facemask.runtime.errors import UserError
 from facemask.settings import params, recipes
 
 
-def everything(cfg: params.Params, *, root: Path, extra: Path, sample: Path, label_fixes: Path) -> None:
+def everything(cfg: params.Params, *, root: Path, extra: Path, sample: Path, label_fixes: Path) -> list[str]:
     """Raise what the stages would raise about these params.
 
     Parameters
@@ -31,6 +31,11 @@ def everything(cfg: params.Params, *, root: Path, extra: Path, sample: Path, lab
     label_fixes
         The list of known wrong labels.
 
+    Returns
+    -------
+    list of str
+        What works, but not as one may think; a line each.
+
     Raises
     ------
     UserError
@@ -40,7 +45,7 @@ def everything(cfg: params.Params, *, root: Path, extra: Path, sample: Path, lab
     experiments.resolve(cfg.combine.members)
     _photo_networks(cfg)
     _face_network(cfg.audit.network)
-    _recipe(cfg.train)
+    return _recipe(cfg.train)
 
 
 def _photos(cfg: params.Params, root: Path, extra: Path, sample: Path, label_fixes: Path) -> None:
@@ -98,9 +103,10 @@ def _face_network(network: params.FaceNetwork) -> None:
         embedding.require(network)
 
 
-def _recipe(recipe: params.Train) -> None:
+def _recipe(recipe: params.Train) -> list[str]:
     import torch
 
+    from facemask.commands import coverage
     from facemask.network import backbones
     from facemask.network.classifier import Classifier
     from facemask.training import optimisers
@@ -112,3 +118,10 @@ def _recipe(recipe: params.Train) -> None:
         model = Classifier(recipe, cuts=bands.Cuts(recipe.young_cut, recipe.age_cut), pretrained=False)
     backbones.require(recipe.backbone)
     optimisers.build(recipe.optimiser, model, recipe.lr, recipe.layer_decay, fused=False)
+    backbone, size = model.backbones[model.head.branches[0]].eval(), recipe.image.size
+    (rows, columns), near = coverage.unseen(backbone, recipe.backbone, size)
+    if not rows and not columns:
+        return []
+    offer = "" if near == size else f"; the nearest size of which it sees all is {list(near)}"
+    lost = " and ".join(f"{count} {what}" for count, what in ((rows, "rows"), (columns, "columns")) if count)
+    return [f"train.image.size: {list(size)}: train.backbone never looks at {lost} of each photo{offer}"]

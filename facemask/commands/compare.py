@@ -22,6 +22,7 @@ def run(
     *,
     form: Literal["text", "markdown", "json"],
     page: Path | None,
+    part: str = revisions.OUT_OF_FOLD,
     params: Path = Path("params.yaml"),
 ) -> str:
     """Compare two sides and return what is to be printed; resamples, coverage and seed are those of ``params``.
@@ -34,6 +35,8 @@ def run(
         Further runs of the second side's recipe.
     page
         Where an HTML page is written, None for none.
+    part
+        Whose answers are compared: a key of :data:`facemask.comparison.revisions.ANSWERS`.
 
     Raises
     ------
@@ -43,8 +46,8 @@ def run(
     whole = loading.load(params)
     names = [second] if second else []
     names += seeds
-    sides = [revisions.read(name) for name in names or [revisions.WORKSPACE]]
-    found = comparison.compare(revisions.read(first), sides, whole.evaluate, seed=whole.seed)
+    sides = [revisions.read(name, part) for name in names or [revisions.WORKSPACE]]
+    found = comparison.compare(revisions.read(first, part), sides, whole.evaluate, seed=whole.seed)
     if page is not None:
         with files.replacing(page) as temporary:
             temporary.write_text(pages.page(found, CROPS), encoding="utf-8")

@@ -33,6 +33,8 @@ class Comparison:
 
     Attributes
     ----------
+    part
+        Which people were answered: a key of :data:`facemask.comparison.revisions.ANSWERS`.
     first
         Title of the side that is compared with.
     second
@@ -53,6 +55,7 @@ class Comparison:
         Sentences on what could not be compared.
     """
 
+    part: str
     first: str
     second: tuple[str, ...]
     confidence: float
@@ -135,6 +138,7 @@ def compare(first: Revision, second: Sequence[Revision], cfg: params.Evaluate, *
     pairs = [rows.pair(persons) for rows in shared]
     found = paired.differences(pairs, len(persons), cfg, seed=seed)
     return Comparison(
+        part=first.part,
         first=first.title,
         second=tuple(run.title for run in second),
         confidence=cfg.confidence,

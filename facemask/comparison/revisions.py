@@ -1,4 +1,4 @@
-"""Out-of-fold answers and params of a revision, from git and DVC's cache, or of the workspace."""
+"""Answers and params of a revision, from git and DVC's cache, or of the workspace."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ from facemask.settings import loading
 
 ASKED: Final = "compare"
 WORKSPACE: Final = "workspace"
-OOF: Final = PurePosixPath("data/combine/oof.csv")
+OUT_OF_FOLD: Final = "out-of-fold"
+HOLD_OUT: Final = "hold-out"
+ANSWERS: Final = {
+    OUT_OF_FOLD: PurePosixPath("data/combine/oof.csv"),
+    HOLD_OUT: PurePosixPath("data/combine/holdout.csv"),
+}
 PARAMS: Final = PurePosixPath("params.yaml")
 MANIFEST: Final = PurePosixPath("data/build_manifest/labelled/manifest.csv")
 
@@ -32,11 +37,13 @@ class Revision:
     commit
         What the name means; None for the workspace.
     rows
-        Out-of-fold answers, by photo: columns of :data:`facemask.records.tables.PROBABILITIES`.
+        Answers, by photo: columns of :data:`facemask.records.tables.PROBABILITIES`.
     fold
         By person.
     params
         ``params.yaml`` by full key; lists are values.
+    part
+        Who was answered: a key of ``ANSWERS``.
     """
 
     name: str
@@ -44,6 +51,7 @@ class Revision:
     rows: pd.DataFrame
     fold: pd.Series[int]
     params: dict[str, Any]
+    part: str = OUT_OF_FOLD
 
     @property
     def title(self) -> str:
@@ -52,8 +60,13 @@ class Revision:
         return f"{self.name} ({short})" if short and not self.name.startswith(short) else self.name
 
 
-def read(name: str) -> Revision:
+def read(name: str, part: str = OUT_OF_FOLD) -> Revision:
     """Read a revision, or the workspace by the name ``workspace``; nothing is checked out.
+
+    Parameters
+    ----------
+    part
+        Whose answers: a key of ``ANSWERS``.
 
     Raises
     ------
@@ -61,27 +74,28 @@ def read(name: str) -> Revision:
         If the name means nothing, or what it wrote cannot be had.
     """
     if name == WORKSPACE:
-        return _of(name, None, *(Path(path) for path in (OOF, PARAMS, MANIFEST)))
+        return _of(name, None, part, *(Path(path) for path in (ANSWERS[part], PARAMS, MANIFEST)))
     (member,) = history.resolve([name], ASKED)
-    with history.fetched(member, [OOF, PARAMS, MANIFEST], "combine", ASKED) as copies:
+    with history.fetched(member, [ANSWERS[part], PARAMS, MANIFEST], "combine", ASKED) as copies:
         try:
-            return _of(name, member.commit, *copies)
+            return _of(name, member.commit, part, *copies)
         except UserError as error:
             raise UserError(f"{ASKED}: {name}: {str(error).replace(f'{copies[0].parent}/', '')}") from None
 
 
-def _of(name: str, commit: str | None, oof: Path, settings: Path, manifest: Path) -> Revision:
-    table = tables.read(oof, predictions.COMBINED)
+def _of(name: str, commit: str | None, part: str, answers: Path, settings: Path, manifest: Path) -> Revision:
+    table = tables.read(answers, predictions.COMBINED)
     if not predictions.sound(table[predictions.COLUMNS].to_numpy()).all():
-        raise UserError(f"{oof}: a row is no probabilities that sum to 1; {predictions.COMBINED.remedy}")
+        raise UserError(f"{answers}: a row is no probabilities that sum to 1; {predictions.COMBINED.remedy}")
     if not len(table):
-        raise UserError(f"{oof}: no photo; {predictions.COMBINED.remedy}")
+        none = "build_manifest.holdout holds nobody out" if part == HOLD_OUT else predictions.COMBINED.remedy
+        raise UserError(f"{answers}: no photo; {none}")
     # A revision's manifest may lack columns of today; these have always been there.
     schema = tables.Schema(
         tables.MANIFEST.name, {"photo": str, "person": str, "fold": int}, "photo", tables.MANIFEST.remedy
     )
     fold = tables.read(manifest, schema).groupby("person")["fold"].first()
-    return Revision(name, commit, table.set_index("photo"), fold, flat(loading.read(settings)[1]))
+    return Revision(name, commit, table.set_index("photo"), fold, flat(loading.read(settings)[1]), part)
 
 
 def flat(content: Any, prefix: str = "") -> dict[str, Any]:

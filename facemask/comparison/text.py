@@ -26,7 +26,7 @@ def render(found: Comparison) -> str:
     with console.capture() as captured:
         console.print(Text(f"{found.after} against {found.first}", "bold"), soft_wrap=True)
         console.print(
-            f"out-of-fold, {found.photos:,} photos of {found.people:,} people that both scored", markup=False
+            f"{found.part}, {found.photos:,} photos of {found.people:,} people that both scored", markup=False
         )
         console.print()
         for sentence in found.sentences:

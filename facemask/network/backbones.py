@@ -188,6 +188,18 @@ def _from_file(name: str, options: dict[str, Any], cfg: recipes.WeightsFile) -> 
     return model
 
 
+def in_hub_cache(name: str) -> bool:
+    """Whether the hub's weights of a network of timm are on this machine."""
+    known = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    if known is not None and known.hf_hub_id:
+        files = ("model.safetensors", "pytorch_model.bin")
+        return any(
+            isinstance(huggingface_hub.try_to_load_from_cache(known.hf_hub_id, file), str) for file in files
+        )
+    url = known.url if known is not None and isinstance(known.url, str) else ""
+    return bool(url) and (Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name).is_file()
+
+
 def _require_hub(name: str) -> None:
     """Fail within seconds, not after minutes of retries, if the weights are neither here nor to be had."""
     known = timm.get_pretrained_cfg(name, allow_unregistered=True)
@@ -197,17 +209,9 @@ def _require_hub(name: str) -> None:
             f"train.backbone.weights: the hub has no weights of {name}; use kind: scratch or file"
         )
     source = known.hf_hub_id or url
-    if known.hf_hub_id:
-        names = ("model.safetensors", "pytorch_model.bin")
-        if any(
-            isinstance(huggingface_hub.try_to_load_from_cache(known.hf_hub_id, file), str) for file in names
-        ):
-            return
-        endpoint = huggingface_hub.constants.ENDPOINT
-    else:
-        if (Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name).is_file():
-            return
-        endpoint = url
+    if in_hub_cache(name):
+        return
+    endpoint = huggingface_hub.constants.ENDPOINT if known.hf_hub_id else url
     if not huggingface_hub.constants.HF_HUB_OFFLINE and weights.reachable(endpoint):
         return
     raise UserError(

@@ -58,11 +58,12 @@ def by_set(changes: Mapping[str, Any]) -> str:
 
 def by_dvc(changes: Mapping[str, Any]) -> str:
     """The command that runs one experiment with values, by key; a mapping is a kind and its knobs."""
-    overrides = [override for key, value in changes.items() for override in _overrides(key, value)]
+    overrides = [override for key, value in changes.items() for override in overrides(key, value)]
     return shlex.join(["dvc", "exp", "run", *(word for override in overrides for word in ("-S", override))])
 
 
-def _overrides(key: str, value: Any) -> list[str]:
+def overrides(key: str, value: Any) -> list[str]:
+    """What stands after each -S to give the key a value; a mapping is a kind and its knobs."""
     fields = {field.key: field for field in schema.walk()}
     whole, _, inner = key.partition("[].")
     if inner:

@@ -191,6 +191,14 @@ def test_a_name_that_means_nothing_is_told_before_anything_is_written(here, para
     refused(changed(params_yaml, key, value), told)
 
 
+def test_a_network_that_does_not_look_at_the_whole_photo_is_told(here, params_yaml, capsys):
+    run(changed(params_yaml, "train.image.size", [96, 72]))
+    assert capsys.readouterr().out == ""
+    run(changed(params_yaml, "train.backbone.name", "vit_tiny_patch16_224"))
+    told = "train.backbone never looks at 8 columns of each photo; the nearest size of which it sees all is [96, 80]"
+    assert capsys.readouterr().out == f"train.image.size: [96, 72]: {told}\n"
+
+
 def test_weights_that_are_nowhere_are_told_and_scratch_needs_none(here, params_yaml, monkeypatch):
     monkeypatch.setenv("HF_HOME", str(here / "nothing"))
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: None)
