@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from facemask.evaluation import charts, pictures, results
+from facemask.evaluation import charts, consensus, pictures, results
+from facemask.recognition import sheet
 from facemask.records import left_out, tables
 from facemask.runtime import files
 from facemask.runtime.launch import launch
@@ -16,11 +17,21 @@ from facemask.settings import params
 
 
 def run(
-    cfg: params.Evaluate, *, seed: int, manifest: Path, combined: Path, out: Path, scores: Path, plots: Path
+    cfg: params.Evaluate,
+    grouping: params.Grouping,
+    *,
+    seed: int,
+    faces: Path,
+    manifest: Path,
+    combined: Path,
+    out: Path,
+    scores: Path,
+    plots: Path,
 ) -> None:
     """Read the labelled photos' ``manifest`` and ``combined``; write JSON ``scores``, folders ``out`` and ``plots``.
 
-    ``out`` then holds details.json and pictures, ``plots`` the data of charts.
+    ``out`` then holds details.json and pictures, ``plots`` the data of charts. Where answers are shared among photos
+    of one face, each fold's photos are grouped as blindly as those to answer (``faces``), and scored so too.
     """
     rows = tables.read(manifest / tables.MANIFEST.name, tables.MANIFEST)
     splits = predictions.combined(combined, rows)
@@ -28,13 +39,22 @@ def run(
     used = predictions.eval_photos_used(combined)
     found = {name: results.assess(split, raw.get(name), cfg, seed=seed) for name, split in splits.items()}
     details = {name: results.summary(result) for name, result in found.items()}
+    headline = results.headline(found)
+    shared = consensus.assess(cfg, grouping.consensus, splits, rows, faces, seed=seed)
+    if shared is not None:
+        details["consensus"] = shared.details | {"networks_used_eval_photos": used}
+        headline |= {"f1_shared": shared.details["oof"]["macro_f1"]}
+    used |= shared is not None
     charts.write(found, plots)
     with files.replacing(out) as folder:
         pictures.draw(found, folder)
+        if shared is not None:
+            oof = splits["oof"]
+            sheet.draw(folder / "groups.jpg", shared.groups["oof"], faces, "labelled", oof.photos, oof.person)
         files.write_json(
             folder / "details.json", {"confidence": cfg.confidence, "eval_photos_used": used} | details
         )
-    files.write_json(scores, results.headline(found))
+    files.write_json(scores, headline)
     missing = len(rows) - sum(len(split.photos) for split in splits.values())
     reasons = {"not scored (unreadable, or of folds that are not trained)": missing}
     left_out.tell(left_out.line("evaluate", len(rows), "labelled photos", reasons))

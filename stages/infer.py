@@ -14,6 +14,8 @@ import numpy as np
 
 from facemask.ensemble import combiner, experiments, history
 from facemask.network import reader
+from facemask.recognition import groups as recognition
+from facemask.recognition import identity, sheet
 from facemask.records import classes, left_out, tables
 from facemask.runtime import files, progress
 from facemask.runtime.arrays import Table
@@ -40,7 +42,8 @@ def run(
 ) -> None:
     """Read the eval photos' ``manifest``, pixels, ``models`` and ``combined``; write ``out``, and JSON ``scores``.
 
-    ``out`` then holds submission.csv, probabilities.csv and about.json, which says where the answers come from.
+    ``out`` then holds submission.csv, probabilities.csv and about.json, which says where the answers come from, and
+    groups.jpg where photos are grouped by face.
     ``known`` lists the photos whose class is known: those are scored.
     """
     table = tables.read(manifest / tables.UNLABELLED_MANIFEST.name, tables.UNLABELLED_MANIFEST)
@@ -55,24 +58,36 @@ def run(
     ours = np.concatenate([np.zeros((0, classes.COUNT)), *done])
     image_ids = table["image_id"]
     others = [experiments.answers(member, image_ids[readable]) for member in join.members]
-    answers[readable] = join.apply(np.stack([ours, *others]))
+    answers[readable] = join.apply(np.stack([ours, *(one for one, _ in others)]))
+    photos = table["photo"][readable].tolist()
+    groups, alone = identity.grouped(cfg.consensus, faces, "eval", photos), answers.copy()
+    if groups is not None:
+        answers[readable] = recognition.share(answers[readable], groups)
+    used = join.eval_photos_used or groups is not None or any(peeked for _, peeked in others)
     truth = tables.read(known, tables.ANSWERS).set_index("ImageID")["ans"]
     scored = image_ids.isin(truth.index).to_numpy()
-    found = metrics.score(answers[scored], truth.loc[image_ids[scored]].to_numpy()) if scored.any() else {}
+    true = truth.loc[image_ids[scored]].to_numpy()
+    found = metrics.score(answers[scored], true) if scored.any() else {}
     about: dict[str, Any] = {"photos": len(table), "unreadable": int((~readable).sum())}
-    about |= {"scored": int(scored.sum()), "eval_photos_used": join.eval_photos_used}
+    about |= {"scored": int(scored.sum()), "eval_photos_used": used}
     about |= cfg.model_dump(mode="json", include={"views", "average"})
+    if groups is not None:
+        without = metrics.rounded(metrics.score(alone[scored], true)) if scored.any() else {}
+        about["consensus"] = cfg.consensus.model_dump() | recognition.facts(groups) | {"without": without}
     about["members"] = [asdict(member) for member in join.members]
     constant = {"unreadable, answered by a constant (class frequencies of training)": about["unreadable"]}
     told = left_out.line("infer", len(table), "eval photos", constant)
     with files.replacing(out) as folder:
         about["answers"] = submission.write(folder, image_ids, answers)
         left_out.keep(folder, told)
+        if groups is not None:
+            sheet.draw(folder / "groups.jpg", groups, faces, "eval", photos)
         files.write_json(folder / "about.json", about | metrics.rounded(found))
-    files.write_json(scores, metrics.rounded({"eval": found["macro_f1"]} if found else {}))
+    told_of_use = {"eval_photos_used": True} if used else {}
+    files.write_json(scores, metrics.rounded({"eval": found["macro_f1"]} if found else {}) | told_of_use)
     left_out.tell(told)
     if cfg.log:
-        row = entries.entry(answers, combined, history.revision())
+        row = entries.entry(answers, combined, history.revision(), eval_photos_used=used)
         for line in log.append(Path(history.root()), row, out / "submission.csv", history.cached):
             sys.stderr.write(f"warning: {line}\n")
 

@@ -300,3 +300,53 @@ def write_run(toy_yaml: dict[str, Any], write_lock: Callable[..., None]) -> Call
 def photo() -> np.ndarray:
     """Pixels of a photo by chance, (80, 60, 3)."""
     return np.random.default_rng(3).integers(0, 256, (80, 60, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def write_faces() -> Callable[..., None]:
+    """Write what face_crop leaves of one set, a crop of one colour a photo; see ``write``."""
+    import pandas as pd
+
+    from facemask.pixels import archive, codec
+    from facemask.records import tables
+
+    def write(folder: Path, colours: dict[str, tuple[int, int, int]], lost: Sequence[str] = ()) -> None:
+        """Write ``folder``; in photos that are ``lost`` no face was found."""
+        rows = [
+            {name: 0.0 for name, kind in tables.BOXES.columns.items() if kind is float}
+            | {"photo": photo, "status": "median" if photo in lost else "found", "faces": 1}
+            | {"x1": 32.0, "y1": 32.0, "cx1": 32.0, "cy1": 32.0, "turn": float("nan")}
+            for photo in colours
+        ]
+        tables.write(folder / tables.BOXES.name, pd.DataFrame(rows), tables.BOXES)
+        pictures = {
+            f"{photo}.jpg": codec.encode_jpeg(np.full((32, 32, 3), colour, np.uint8))
+            for photo, colour in sorted(colours.items())
+        }
+        archive.write(folder / "crops.zip", pictures)
+
+    return write
+
+
+@pytest.fixture
+def by_colour(tmp_path: Path) -> params.ByIdentity:
+    """Groups photos by the mean colour of the face, which an ONNX file computes."""
+    import hashlib
+
+    import onnx
+    from onnx import TensorProto, helper
+
+    path = tmp_path / "colour.onnx"
+    source = helper.make_tensor_value_info("data", TensorProto.FLOAT, ["N", 3, 4, 4])
+    node = helper.make_node("AveragePool", ["data"], ["features"], kernel_shape=[4, 4])
+    graph = helper.make_graph([node], "mean", [source], [helper.make_tensor_value_info("features", 1, None)])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8)
+    onnx.save(model, str(path))
+    return params.ByIdentity(
+        kind="identity",
+        path=str(path),
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        mean=0.0,
+        std=1.0,
+        similarity=0.9,
+    )

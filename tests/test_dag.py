@@ -56,6 +56,7 @@ ROOMS: dict[str, set[str]] = {
     "detectors": {"synthesise", *FROM_LABELS},
     "masks": DRAWING,
     "scoring": TRAINING,
+    "recognition": {"evaluate", "infer", "audit", "report"},
     "network": TRAINING,
     "sample": {"sample_data", *FROM_LABELS},
     "synthesis": {"synthesise", *FROM_LABELS},
@@ -149,6 +150,7 @@ AFFECTS: dict[str, set[str]] = {
     "infer.precision": {"infer", "report"},
     "infer.log": {"infer", "report"},
     "infer.compile": {"infer", "report"},
+    "infer.consensus": {"evaluate", "infer", "report"},
     "audit": {"audit"},
     "report": {"report"},
 }
@@ -244,7 +246,7 @@ def asked(run: Callable[..., None]) -> set[str]:
                 wanted |= {
                     name
                     for key, field in kind.model_fields.items()
-                    for name in listed(f"train.{key}", field.annotation)
+                    for name in listed(f"{launch.VIEWS.get(kind, 'train')}.{key}", field.annotation)
                 }
     return wanted
 

@@ -12,8 +12,6 @@ noise
     how many labels are wrong, and the score that this allows at best
 measures
     what is measured on each photo: hash, sharpness, brightness, edges
-embedding
-    a face network from an ONNX file
 quality
     faces that are small, cut, blurred or dark, and blank photos
 duplicates

@@ -10,11 +10,10 @@ from typing import Final, NamedTuple, assert_never
 import cv2
 import imagehash
 import numpy as np
-import pandas as pd
 from PIL import Image
 
 from facemask.pixels import archive, codec
-from facemask.pixels import boxes as boxes_
+from facemask.recognition import framing
 from facemask.runtime import executor, progress
 from facemask.runtime.arrays import Floats, Pixels
 from facemask.settings import params
@@ -24,20 +23,8 @@ HASH_SIDE: Final = 16
 _CHUNK: Final = 64
 # Columns beyond a photo's edge repeat it, but for what JPEG does to them.
 _ALIKE: Final = 3.0
-# A face network's window: its side over the face box's height, how far its centre lies above the box's, and its pixels.
-_FRAMED: Final = 0.95
-_RAISED: Final = 6 / 112
-_SQUARE: Final = 112
 # Variance of luminance of a face without any shape, so that its sharpness is a number.
 _FLAT: Final = 1.0
-
-
-class Job(NamedTuple):
-    """One crop: its set, the photo's key, and the face in it (x0, y0, x1, y1 as parts of its width and height)."""
-
-    photos: str
-    photo: str
-    face: tuple[float, float, float, float]
 
 
 class Measure(NamedTuple):
@@ -67,30 +54,8 @@ class Measure(NamedTuple):
     vector: bytes
 
 
-def jobs(boxes: pd.DataFrame, photos: str) -> list[Job]:
-    """List the crops of one set; without a face of its own the whole crop stands for it.
-
-    Parameters
-    ----------
-    boxes
-        See :data:`facemask.records.tables.BOXES`; unreadable photos are left out.
-    """
-    read = boxes[boxes["status"] != "unreadable"]
-    wide, high = read["cx1"] - read["cx0"], read["cy1"] - read["cy0"]
-    faces = np.column_stack(
-        [
-            (read["x0"] - read["cx0"]) / wide,
-            (read["y0"] - read["cy0"]) / high,
-            (read["x1"] - read["cx0"]) / wide,
-            (read["y1"] - read["cy0"]) / high,
-        ]
-    )
-    faces = np.where((read["status"] == "found").to_numpy()[:, None], faces, [0.0, 0.0, 1.0, 1.0])
-    return [Job(photos, key, tuple(face)) for key, face in zip(read["photo"], faces.tolist(), strict=True)]
-
-
 def measure(
-    some: Sequence[Job], faces: Path, network: params.FaceNetwork, pool: executor.Executor
+    some: Sequence[framing.Job], faces: Path, network: params.FaceNetwork, pool: executor.Executor
 ) -> dict[str, Measure]:
     """Measure every crop.
 
@@ -122,10 +87,10 @@ class _Look:
     faces: Path
     network: params.FaceNetwork
 
-    def __call__(self, some: Sequence[Job]) -> list[Measure]:
+    def __call__(self, some: Sequence[framing.Job]) -> list[Measure]:
         with archive.Sets(self.faces, "crops.zip") as crops:
             images = [codec.decode_jpeg(crops.of(job.photos).read(f"{job.photo}.jpg")) for job in some]
-        squares = [_square(image, job.face) for image, job in zip(images, some, strict=True)]
+        squares = [framing.square(image, job.face) for image, job in zip(images, some, strict=True)]
         vectors = _vectors(self.network, squares)
         return [
             one(image, job.face, vector) for image, job, vector in zip(images, some, vectors, strict=True)
@@ -138,7 +103,7 @@ def _vectors(network: params.FaceNetwork, faces: Sequence[Pixels]) -> list[bytes
             return [b""] * len(faces)
         case params.OnnxNetwork():
             # Its library takes half a second to import.
-            from facemask.audit import embedding
+            from facemask.recognition import embedding
 
             return embedding.vectors(network, faces)
         case _:
@@ -165,16 +130,6 @@ def _face(image: Pixels, face: tuple[float, float, float, float]) -> Pixels:
     # A borrowed or hand-made box may be narrower than a pixel.
     left, top = min(int(x0), wide - 1), min(int(y0), high - 1)
     return np.ascontiguousarray(image[top : max(int(y1), top + 1), left : max(int(x1), left + 1)])
-
-
-def _square(image: Pixels, face: tuple[float, float, float, float]) -> Pixels:
-    """Cut the face out as networks are shown it: eyes and mouth about where ArcFace's template has them."""
-    high, wide = image.shape[:2]
-    x0, y0, x1, y1 = np.array(face) * [wide, high, wide, high]
-    side = _FRAMED * max(float(y1 - y0), 1.0)
-    x, y = (x0 + x1) / 2, (y0 + y1) / 2 - _RAISED * side
-    box = (float(x - side / 2), float(y - side / 2), float(x + side / 2), float(y + side / 2))
-    return boxes_.crop(image, box, (_SQUARE, _SQUARE))
 
 
 def _beyond(grey: Pixels, face: tuple[float, float, float, float]) -> float:

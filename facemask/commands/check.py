@@ -45,6 +45,7 @@ def everything(cfg: params.Params, *, root: Path, extra: Path, sample: Path, lab
     experiments.resolve(cfg.combine.members)
     _photo_networks(cfg)
     _face_network(cfg.audit.network)
+    _face_network(cfg.infer.consensus)
     return _recipe(cfg.train)
 
 
@@ -96,9 +97,9 @@ def _photo_networks(cfg: params.Params) -> None:
     mattes.build(cfg.background_removal.matting)
 
 
-def _face_network(network: params.FaceNetwork) -> None:
-    if isinstance(network, params.OnnxNetwork):
-        from facemask.audit import embedding
+def _face_network(network: params.FaceNetwork | params.Consensus) -> None:
+    if isinstance(network, params.FaceNetworkFile):
+        from facemask.recognition import embedding
 
         embedding.require(network)
 

@@ -105,6 +105,8 @@ def changed_stages() -> list[str]:
 
 def _table(details: Mapping[str, Any], answers: Mapping[str, Any]) -> Table:
     columns = {"out-of-fold": details["oof"]}
+    if "consensus" in details:
+        columns["the same, shared"] = details["consensus"]["oof"]
     if "holdout" in details:
         columns["hold-out"] = details["holdout"]
     if answers.get("macro_f1") is not None:
@@ -140,7 +142,14 @@ def _left_out() -> Iterator[str]:
 def _warnings(details: Mapping[str, Any], changed: Sequence[str]) -> Iterator[str]:
     if changed:
         yield f"the workspace is newer than these scores ({', '.join(changed)} changed): run `dvc repro`"
-    if details.get("eval_photos_used"):
+    shared = details.get("consensus", {})
+    if shared:
+        agrees = shared["groups"]["oof"]["adjusted_rand"]
+        yield (
+            "eval photos were used: those of one face share their answers (infer.consensus); the second column does so "
+            f"with each fold's photos, grouped as blindly (adjusted Rand {agrees:.2f})"
+        )
+    if shared.get("networks_used_eval_photos", details.get("eval_photos_used")):
         yield "a network learnt from the eval photos (train.pool)"
     people = details["oof"].get("people_of_class", {})
     if few := sorted((count, name) for name, count in people.items() if count < FEW):

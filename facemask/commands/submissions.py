@@ -65,7 +65,8 @@ def _table(rows: pd.DataFrame, last: int) -> Table:
     top = log.best(rows)
     for row in rows.tail(last).itertuples():
         style = "bold" if top is not None and row.Index == top.name else ""
-        hints = [f"{row.drift!s} drifts" if row.drift else "", str(row.note)]
+        used = "eval used" if row.eval_photos_used == "yes" else ""
+        hints = [f"{row.drift!s} drifts" if row.drift else "", used, str(row.note)]
         cells = [str(row.date)[:16].replace("T", " "), str(row.md5)[: log.SHOWN], str(row.revision)]
         cells += [_number(row.oof), _number(row.public), _percent(row.as_last), _percent(row.as_best)]
         cells += [*_shares(str(row.counts)), "; ".join(filter(None, hints))]

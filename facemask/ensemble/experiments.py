@@ -11,6 +11,7 @@ import pandas as pd
 from facemask.ensemble import combiner, history
 from facemask.ensemble.history import Member
 from facemask.records import tables
+from facemask.runtime import files
 from facemask.runtime.arrays import Table
 from facemask.runtime.errors import UserError
 from facemask.scoring import predictions
@@ -18,6 +19,7 @@ from facemask.scoring import predictions
 ASKED = "combine.members"
 COMBINED = PurePosixPath("data/combine")
 ANSWERS = PurePosixPath("data/infer/probabilities.csv")
+ABOUT = PurePosixPath("data/infer/about.json")
 # More photos than this whose class differs are no corrected labels but other people.
 OTHER_CLASSES = 0.2
 
@@ -97,15 +99,18 @@ def load(member: Member) -> Past:
     return Past(member, rows.drop_duplicates("photo").set_index("photo"), used)
 
 
-def answers(member: Member, image_ids: pd.Series[str]) -> Table:
+def answers(member: Member, image_ids: pd.Series[str]) -> tuple[Table, bool]:
     """Answers of a past experiment for eval photos, (N, 18) in the order of ``image_ids``.
+
+    The second value says whether eval photos were used beside the one that is answered.
 
     Raises
     ------
     UserError
         If they cannot be had or lack a photo.
     """
-    with history.fetched(member, [ANSWERS], "infer", ASKED) as (path,):
+    with history.fetched(member, [ANSWERS, ABOUT], "infer", ASKED) as (path, about):
+        used = bool(files.read_json(about, f"leave {member.name} out").get("eval_photos_used"))
         whole = history.read(member, path, tables.EVAL_PROBABILITIES, ASKED).set_index("ImageID")
     lacking = [image for image in image_ids if image not in whole.index]
     if lacking:
@@ -113,4 +118,4 @@ def answers(member: Member, image_ids: pd.Series[str]) -> Table:
             f"combine.members: {member.name} did not answer {len(lacking)} of {len(image_ids)} eval photos, such as "
             f"{lacking[0]!r}; it is of another data set"
         )
-    return whole.loc[image_ids.tolist(), predictions.COLUMNS].to_numpy(np.float64)
+    return whole.loc[image_ids.tolist(), predictions.COLUMNS].to_numpy(np.float64), used

@@ -6,6 +6,8 @@ intervals
     bootstrap over people
 calibration
     reliability and expected calibration error
+consensus
+    scores where photos of one face share their answers
 pictures
     confusion matrices
 charts

@@ -53,6 +53,7 @@ def gather(
         "balance": balance,
         "most": max(1, *(max(official, seen) for _, official, _, seen in balance)),
         "sheets": gallery.sheets(given, places, cfg.sheet) if cfg.photos else {},
+        "groups": gallery.groups(places) if cfg.photos and "consensus" in given.details else "",
         "quarantine": list(given.quarantine.itertuples(index=False, name=None)),
         "omissions": omissions.found(given.counts),
         "drift": population.moved(given, measured, seed=seed),

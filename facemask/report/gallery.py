@@ -70,6 +70,12 @@ def sheets(given: Inputs, places: Places, count: int) -> dict[str, list[Tile]]:
     return {name: tiles for name, tiles in found.items() if tiles}
 
 
+def groups(places: Places) -> str:
+    """Infer's picture of the eval photos grouped by face, as a data URI."""
+    page = codec.decode((places.answered / "groups.jpg").read_bytes())
+    return thumbnails.uri(page, longest=max(page.shape))
+
+
 def _pictures(given: Inputs, places: Places, chosen: Sequence[Example]) -> dict[str, tuple[str, str]]:
     """Crop and heat map by photo, from the network that has not seen the person."""
     # Here and not above: torch takes seconds to import, and a page without photos needs none.

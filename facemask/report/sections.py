@@ -20,7 +20,12 @@ from facemask.runtime.arrays import Floats, Ints
 from facemask.scoring import metrics
 from facemask.settings import params
 
-SPLITS: Final = {"oof": "out-of-fold", "holdout": "hold-out", "eval": "eval"}
+SPLITS: Final = {
+    "oof": "out-of-fold",
+    "holdout": "hold-out",
+    "shared": "out-of-fold, shared among photos of one face",
+    "eval": "eval",
+}
 SCORES: Final = {
     "macro_f1": "18-class macro-F1",
     "accuracy": "18-class accuracy",
@@ -86,6 +91,8 @@ def columns(given: Inputs) -> list[Column]:
     tellers: dict[str, Mapping[str, Any]] = {
         name: given.details[name] for name in ("oof", "holdout") if name in given.details
     }
+    if "consensus" in given.details:
+        tellers["shared"] = given.details["consensus"]["oof"]
     answered = given.counts["infer"]
     if answered.get("macro_f1") is not None:
         tellers["eval"] = answered
@@ -193,7 +200,12 @@ def parts(given: Inputs, facts: pd.DataFrame, cfg: params.Evaluate, *, seed: int
 def cautions(given: Inputs, rows: Mapping[str, Sequence[ClassRow]]) -> list[str]:
     """What to beware of before a score is believed."""
     found = []
-    if given.details.get("eval_photos_used"):
+    shared = given.details.get("consensus", {})
+    if shared:
+        found.append(
+            "Eval photos were used: those that show one face share their answers on gender and age (infer.consensus)."
+        )
+    if shared.get("networks_used_eval_photos", given.details.get("eval_photos_used")):
         found.append("A network learnt from the eval photos (train.pool).")
     if few := sorted((row.people, row.name) for row in rows["class"] if row.few):
         people, name = few[0]

@@ -21,6 +21,12 @@ from facemask.settings import config, loading, params
 
 # Parameters of a stage that are folders of a user's, and which key of params.yaml says where they are.
 FOLDERS: Final = {"root": "root", "extra": "extra", "unmasked_faces": "faces"}
+# Config classes that hold a few keys of a section, and whose.
+VIEWS: Final[Mapping[type[config.Config], str]] = {
+    params.Bands: "train",
+    params.Folds: "train",
+    params.Grouping: "infer",
+}
 # Parameters that are written; all other paths are read.
 WRITTEN: Final = frozenset({"out", "scores", "plots", "curves", "live"})
 # Locks, and how long each stage took.
@@ -44,11 +50,10 @@ def view(whole: params.Params, wanted: type[config.Config]) -> config.Config:
         if isinstance(section, wanted):
             # A base class (train's recipe) gets its own fields only: the rest stays unseen.
             return wanted.model_construct(**{field: getattr(section, field) for field in wanted.model_fields})
-    if wanted is params.Bands:
-        return params.Bands(young_cut=whole.train.young_cut, age_cut=whole.train.age_cut)
-    if wanted is params.Folds:
-        return params.Folds(folds=whole.train.folds)
-    raise TypeError(f"no section of params.yaml is a {wanted.__name__}")
+    if wanted not in VIEWS:
+        raise TypeError(f"no section of params.yaml is a {wanted.__name__}")
+    section = getattr(whole, VIEWS[wanted])
+    return wanted.model_construct(**{field: getattr(section, field) for field in wanted.model_fields})
 
 
 def launch(run: Callable[..., None]) -> None:

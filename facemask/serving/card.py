@@ -131,12 +131,14 @@ def _data(counts: Mapping[str, Any], details: Mapping[str, Any]) -> Iterator[str
         f"{counts['photos']['labelled']:,} photos; {counts['photos']['extra']:,} photos of further data sets, for "
         "training alone. People are split, not photos: nobody is in training and validation at once."
     )
-    if details["eval_photos_used"]:
+    # What is exported answers each photo by itself: infer.consensus has no part in it.
+    if details.get("consensus", {}).get("networks_used_eval_photos", details["eval_photos_used"]):
         yield "A network learnt from the eval photos, without their labels."
 
 
 def _table(details: Mapping[str, Any], answers: Mapping[str, Any]) -> Iterator[str]:
     columns = {title: details[name] for name, title in _SPLITS.items() if name in details}
+    answers = answers | answers.get("consensus", {}).get("without", {})
     if answers.get("macro_f1") is not None:
         columns["eval"] = answers
     yield "## Scores"

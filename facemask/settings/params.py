@@ -7,7 +7,7 @@ key's full name, what is allowed and the nearest match. A stage receives only it
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -454,6 +454,39 @@ class Scale(Config):
 View = Annotated[Identity | Flip | Crop | Scale, Field(discriminator="kind")]
 
 
+class FaceNetworkFile(Config):
+    """A network trained to tell faces apart, from an ONNX file of yours: RGB (N, 3, H, W) in, features out."""
+
+    # Before the names of its keys in what a user is told.
+    keys: ClassVar[str]
+
+    path: Text = Field(
+        description="the ONNX file, such as below models/pretrained/",
+        examples=["models/pretrained/sface_2021dec_features.onnx"],
+    )
+    sha256: Sha256 = Field(
+        description="the file's SHA-256; another file is refused",
+        examples=["88cce761b90ffbf7f04b51f07d533608569868856350f10c86e461be9e87edbf"],
+    )
+    mean: Number = Field(description="subtracted from pixels 0..255 before the network", examples=[0.0])
+    std: Positive = Field(description="divides them afterwards", examples=[1.0])
+
+
+class ByIdentity(FaceNetworkFile):
+    """Photos to answer whose faces are alike share their answers on gender and age; the mask stays each photo's own."""
+
+    keys: ClassVar[str] = "infer.consensus."
+
+    kind: Literal["identity"]
+    similarity: Fraction = Field(
+        description="groups of photos are joined while their faces are on average at least this alike (cosine)",
+        examples=[0.4],
+    )
+
+
+Consensus = Annotated[Nothing | ByIdentity, Field(discriminator="kind")]
+
+
 class Infer(Config):
     """How eval photos are predicted."""
 
@@ -471,6 +504,16 @@ class Infer(Config):
     log: bool = Field(
         description="add a row to submissions.csv whenever this stage runs: for photos that are submitted"
     )
+    consensus: Consensus = Field(
+        description="one person, one answer: none, or identity, which groups the photos to answer by face; that uses "
+        "eval photos beside the one that is answered, and it is said wherever scores stand"
+    )
+
+
+class Grouping(Config):
+    """How photos to answer are grouped: what evaluate needs to know of infer."""
+
+    consensus: Consensus
 
 
 class NoNetwork(Config):
@@ -479,20 +522,12 @@ class NoNetwork(Config):
     kind: Literal["none"]
 
 
-class OnnxNetwork(Config):
+class OnnxNetwork(FaceNetworkFile):
     """A network trained to tell faces apart, from an ONNX file of yours: RGB (N, 3, H, W) in, features out."""
 
+    keys: ClassVar[str] = "audit.network."
+
     kind: Literal["onnx"]
-    path: Text = Field(
-        description="the ONNX file, such as below models/pretrained/",
-        examples=["models/pretrained/sface_2021dec_features.onnx"],
-    )
-    sha256: Sha256 = Field(
-        description="the file's SHA-256; another file is refused",
-        examples=["88cce761b90ffbf7f04b51f07d533608569868856350f10c86e461be9e87edbf"],
-    )
-    mean: Number = Field(description="subtracted from pixels 0..255 before the network", examples=[0.0])
-    std: Positive = Field(description="divides them afterwards", examples=[1.0])
     similarity: Fraction = Field(
         description="faces of two people at least this alike (cosine) are suspects", examples=[0.6]
     )
@@ -571,6 +606,13 @@ class Params(Config):
             raise ValueError(
                 f"train.folds names fold {beyond[0]}, but build_manifest.folds is {self.build_manifest.folds} "
                 f"(folds are counted from 0)"
+            )
+        if isinstance(self.infer.consensus, ByIdentity) and isinstance(
+            self.face_crop.finder, Fixed | NoFinder
+        ):
+            raise ValueError(
+                f"infer.consensus: identity needs a finder that sees faces, mtcnn or yunet, not "
+                f"{self.face_crop.finder.kind}"
             )
         if self.background_removal.matting.kind == "none":
             for key, wanted in (

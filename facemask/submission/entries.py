@@ -18,7 +18,7 @@ from facemask.submission import drift
 PARAMS = Path("params.yaml")
 
 
-def entry(answers: Table, combined: Path, revision: str) -> dict[str, Any]:
+def entry(answers: Table, combined: Path, revision: str, *, eval_photos_used: bool) -> dict[str, Any]:
     """Describe answers (N, 18).
 
     Parameters
@@ -27,6 +27,8 @@ def entry(answers: Table, combined: Path, revision: str) -> dict[str, Any]:
         What the combine stage wrote: out-of-fold answers of the same networks, and their score.
     revision
         Of the code, see :func:`facemask.ensemble.history.revision`.
+    eval_photos_used
+        Whether eval photos were used beside the one that is answered, for training or by ``infer.consensus``.
     """
     oof = tables.read(combined / "oof.csv", predictions.COMBINED)
     now, labelled = (
@@ -43,4 +45,5 @@ def entry(answers: Table, combined: Path, revision: str) -> dict[str, Any]:
         "log_loss": worth["log_loss"],
         "counts": " ".join(map(str, now.tolist())),
         "drift": ", ".join(apart),
+        "eval_photos_used": "yes" if eval_photos_used else "no",
     }

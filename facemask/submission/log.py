@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,6 +36,7 @@ SCHEMA: Final = tables.Schema(
         "as_best": float,
         "counts": str,
         "drift": str,
+        "eval_photos_used": str,
         "public": float,
         "note": str,
     },
@@ -56,7 +58,7 @@ def read(root: Path) -> pd.DataFrame:
     UserError
         If the file or its copy is damaged.
     """
-    found = [tables.read(path, SCHEMA) for path in (root / NAME, root / KEPT / NAME) if path.is_file()]
+    found = [_table(path) for path in (root / NAME, root / KEPT / NAME) if path.is_file()]
     if not found:
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in SCHEMA.columns.items()})
     # Of a row that stands in both, the file's counts: people mend files by hand.
@@ -134,6 +136,16 @@ def best(log: pd.DataFrame) -> pd.Series[Any] | None:
     column = "public" if log["public"].notna().any() else "oof"
     known = log[log[column].notna()]
     return None if known.empty else known.iloc[int(known[column].to_numpy().argmax())]
+
+
+def _table(path: Path) -> pd.DataFrame:
+    with path.open(encoding="utf-8") as file:
+        known = "eval_photos_used" in file.readline()
+    if known:
+        return tables.read(path, SCHEMA)
+    # Logs of before that column: it is unknown there.
+    columns = {name: kind for name, kind in SCHEMA.columns.items() if name != "eval_photos_used"}
+    return tables.read(path, replace(SCHEMA, columns=columns)).assign(eval_photos_used="")
 
 
 def _last(log: pd.DataFrame) -> pd.Series[Any] | None:

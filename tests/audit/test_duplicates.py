@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 from onnx import TensorProto, helper
 
-from facemask.audit import duplicates, embedding, measures
+from facemask.audit import duplicates, measures
+from facemask.recognition import embedding, framing
 from facemask.runtime.errors import UserError
 from facemask.settings import params
 
@@ -173,7 +174,7 @@ def test_real_faces_are_put_together_by_a_real_network(shared: Path, toy_yaml: d
         for kind in ("normal", "incorrect_mask"):
             photo = cv2.imread(str(next(folder.glob(f"{kind}.*"))))[..., ::-1]
             # Faces lie around the middle of these photos.
-            faces.append(measures._square(np.ascontiguousarray(photo), (0.2, 0.2, 0.8, 0.75)))
+            faces.append(framing.square(np.ascontiguousarray(photo), (0.2, 0.2, 0.8, 0.75)))
     vectors = np.array([np.frombuffer(one, np.float32) for one in embedding.vectors(cfg, faces)])
     alike = vectors @ vectors.T
     same = [alike[place, place + 1] for place in range(0, len(faces), 2)]

@@ -17,6 +17,7 @@ from PIL import Image
 
 from facemask.audit import measures, quality
 from facemask.pixels import archive, codec
+from facemask.recognition import framing
 from facemask.records import tables
 from facemask.runtime import executor
 from facemask.runtime.arrays import Pixels
@@ -106,7 +107,7 @@ def test_each_fault_is_found_alone(tmp_path: Path, cfg: params.Audit) -> None:
     }
     boxes = written(tmp_path, images, faces)
     pool = functools.partial(executor.threads, workers=2)
-    measured = measures.measure(measures.jobs(boxes, "labelled"), tmp_path, cfg.network, pool)
+    measured = measures.measure(framing.jobs(boxes, "labelled"), tmp_path, cfg.network, pool)
     assert list(measured) == list(images)
     found = {one.photo.rpartition("/")[2]: one for one in quality.find(cfg, boxes, measured)}
     assert {name: one.reason.split()[0] for name, one in found.items()} == {
@@ -124,7 +125,7 @@ def test_the_limits_are_those_of_the_params(tmp_path: Path, toy_yaml: dict[str, 
 
     def reasons(**changes: object) -> list[str]:
         cfg = params.Audit.model_validate_json(json.dumps(toy_yaml["audit"] | changes))
-        measured = measures.measure(measures.jobs(boxes, "labelled"), tmp_path, cfg.network, pool)
+        measured = measures.measure(framing.jobs(boxes, "labelled"), tmp_path, cfg.network, pool)
         return sorted(one.reason for one in quality.find(cfg, boxes, measured))
 
     nothing: dict[str, object] = {"small": 0, "cut": 1, "blur": 0, "dark": 0, "blank": 0}
@@ -138,7 +139,7 @@ def test_the_limits_are_those_of_the_params(tmp_path: Path, toy_yaml: dict[str, 
 
 def test_processes_measure_the_same_as_one(tmp_path: Path, cfg: params.Audit) -> None:
     images = {f"train/images/p/{number:03d}": picture(number, (48, 36)) for number in range(130)}
-    some = measures.jobs(written(tmp_path, images, {}), "labelled")
+    some = framing.jobs(written(tmp_path, images, {}), "labelled")
 
     def measured(pool: Callable[..., Any]) -> dict[str, measures.Measure]:
         return measures.measure(some, tmp_path, cfg.network, pool)

@@ -62,6 +62,7 @@ def write(rows: pd.DataFrame, seed: int, *, used: bool = False, images: pd.Serie
     files.write_json(Path("data/combine/combiner.json"), whole.to_json())
     eval_table = np.random.default_rng(seed + 100).dirichlet(np.ones(18), len(images))
     submission.write(Path("data/infer"), images, eval_table)
+    files.write_json(Path("data/infer/about.json"), {"eval_photos_used": used})
 
 
 def save(name: str) -> None:
@@ -115,7 +116,7 @@ def test_its_hold_out_may_be_among_our_folds_and_the_other_way_round(repository)
 def test_eval_answers_stand_in_the_order_of_our_ids(repository):
     (alpha,) = experiments.resolve(("alpha",))
     expected = np.random.default_rng(100).dirichlet(np.ones(18), 3)
-    np.testing.assert_allclose(experiments.answers(alpha, IMAGES[::-1]), expected[::-1], atol=1e-6)
+    np.testing.assert_allclose(experiments.answers(alpha, IMAGES[::-1])[0], expected[::-1], atol=1e-6)
 
 
 def test_an_experiment_says_whether_it_used_the_eval_photos(repository):
@@ -137,9 +138,10 @@ def test_a_pinned_commit_stays_when_its_branch_moves_on(repository):
     commits = [member.commit for member in experiments.resolve(("alpha", "beta"))]
     subprocess.run(["git", "-C", repository, "branch", "moving", commits[0]], check=True)
     (pinned,) = experiments.resolve(("moving",))
-    before = experiments.answers(pinned, IMAGES)
+    before, used = experiments.answers(pinned, IMAGES)
+    assert used is False
     subprocess.run(["git", "-C", repository, "branch", "-f", "moving", commits[1]], check=True)
-    assert np.array_equal(experiments.answers(pinned, IMAGES), before)
+    assert np.array_equal(experiments.answers(pinned, IMAGES)[0], before)
 
 
 def test_unknown_names_and_doubles_are_told(repository):

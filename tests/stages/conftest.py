@@ -88,7 +88,9 @@ class Pipeline:
         """Score what combine wrote."""
         evaluate.run(
             cfg.evaluate,
+            launch.view(cfg, params.Grouping),
             seed=1,
+            faces=PATHS["faces"],
             manifest=PATHS["manifest"] / "labelled",
             combined=Path("combine"),
             out=Path("evaluate"),

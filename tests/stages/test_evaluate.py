@@ -17,6 +17,7 @@ from stages import combine, evaluate
 
 CFG = params.Evaluate(bootstrap=30, confidence=0.9, calibration_bins=10)
 NONE = recipes.Nothing(kind="none")
+ALONE = params.Grouping(consensus=NONE)
 PLAIN = params.Combine(members=(), how=params.SoftVote(kind="soft"), adjust=NONE, calibrate=NONE)
 CALIBRATED = PLAIN.model_copy(update={"calibrate": params.Temperature(kind="temperature")})
 KINDS = {"mask1": 0, "mask2": 0, "incorrect_mask": 1, "normal": 2}
@@ -98,11 +99,13 @@ class Models:
         )
         return self.evaluate(cfg, out)
 
-    def evaluate(self, cfg=CFG, out="evaluated"):
+    def evaluate(self, cfg=CFG, out="evaluated", grouping=ALONE):
         where = self.folder / out
         evaluate.run(
             cfg,
+            grouping,
             seed=20,
+            faces=self.folder / "faces",
             manifest=self.folder / "manifest",
             combined=self.folder / "combine",
             out=where / "out",
@@ -387,7 +390,9 @@ def test_missing_manifest(models, tmp_path: Path):
     with pytest.raises(UserError, match="dvc repro build_manifest"):
         evaluate.run(
             CFG,
+            ALONE,
             seed=0,
+            faces=tmp_path / "faces",
             manifest=tmp_path / "manifest",
             combined=tmp_path / "combine",
             out=tmp_path / "out",
@@ -425,3 +430,28 @@ def test_combined_tables_out_of_step_with_the_manifest_are_told(models):
 def test_scores_say_whether_the_eval_photos_were_learnt_from(models, kind, pool, told):
     models.recipe = {"unlabelled": {"kind": kind}, "pool": pool}
     assert models.run()["eval_photos_used"] is told
+
+
+def test_answers_shared_by_face_are_scored_beside_the_others_fold_by_fold(models, write_faces, by_colour):
+    """Each person has a colour of their own among those of the fold; people of two folds may look alike."""
+    rows = models.manifest
+    numbers = rows.groupby("fold")["person"].transform(lambda part: pd.factorize(part)[0])
+    angle = np.linspace(0, 2 * np.pi, numbers.max() + 1, endpoint=False)[numbers]
+    colours = np.stack([128 + 100 * np.cos(angle), 128 + 100 * np.sin(angle), np.full(len(rows), 60)], 1)
+    write_faces(
+        models.folder / "faces" / "labelled",
+        dict(zip(rows["photo"], colours.astype(int).tolist(), strict=True)),
+    )
+    plain = models.run()
+    shared = models.evaluate(
+        grouping=params.Grouping(consensus=by_colour.model_copy(update={"similarity": 0.995}))
+    )
+    assert (plain["eval_photos_used"], shared["eval_photos_used"]) == (False, True)
+    assert {key: shared[key] for key in ("oof", "holdout")} == {key: plain[key] for key in ("oof", "holdout")}
+    found = shared["consensus"]
+    assert found["groups"]["oof"]["adjusted_rand"] > 0.9
+    assert found["groups"]["oof"]["largest"] == len(KINDS)
+    assert found["oof"]["gender_f1"] > plain["oof"]["gender_f1"]
+    assert found["oof"]["mask_f1"] == plain["oof"]["mask_f1"]
+    assert models.scores["f1_shared"] == found["oof"]["macro_f1"]
+    assert (models.folder / "evaluated" / "out" / "groups.jpg").is_file()

@@ -21,7 +21,7 @@ from facemask.records import classes, tables
 from facemask.runtime import files
 from facemask.runtime.errors import UserError
 from facemask.scoring import metrics, predictions
-from facemask.settings import params
+from facemask.settings import params, recipes
 from facemask.submission import answering, log, submission
 from stages import infer
 
@@ -34,6 +34,7 @@ CFG = params.Infer(
     precision="bf16",
     compile=True,
     log=False,
+    consensus=recipes.Nothing(kind="none"),
 )
 DAG = 'stages:\n  infer:\n    cmd: "true"\n    outs:\n    - data/infer\n'
 OURS = np.random.default_rng(0).dirichlet(np.ones(18), 6)
@@ -266,3 +267,28 @@ def test_a_lost_member_is_told_and_nothing_is_written(repository):
         run(weights=(0.5, 0.5), members=(lost,))
     assert not Path("data").exists()
     assert not Path("metrics").exists()
+
+
+def test_photos_of_one_face_share_gender_and_age_and_it_is_said(repository, write_faces, by_colour):
+    red, blue = (200, 10, 10), (10, 10, 200)
+    # The third cannot be read; the others are two people.
+    colours = dict(zip(IMAGES, (red, blue, red, red, blue, blue), strict=True))
+    write_faces(Path("faces/eval"), colours)
+    know(dict.fromkeys(IMAGES, 3))
+    alone = run()
+    without = read("data/infer/about.json")
+    cfg = CFG.model_copy(update={"consensus": by_colour})
+    shared = run(cfg=cfg)
+    np.testing.assert_allclose(shared[2], PRIOR, atol=1e-5)
+    old, new = classes.marginals(alone), classes.marginals(shared)
+    np.testing.assert_allclose(new["mask"], old["mask"], atol=1e-5)
+    for name in ("gender", "age"):
+        np.testing.assert_allclose(new[name][[0, 1, 1]], new[name][[3, 4, 5]], atol=1e-5)
+        assert np.abs(new[name] - old[name]).max() > 0.05
+    about = read("data/infer/about.json")
+    assert (without["eval_photos_used"], about["eval_photos_used"]) == (False, True)
+    facts = about["consensus"]
+    assert (facts["groups"], facts["photos"], facts["largest"], facts["similarity"]) == (2, 5, 3, 0.9)
+    assert facts["without"]["macro_f1"] == without["macro_f1"]
+    assert read("metrics/eval.json") == {"eval": about["macro_f1"], "eval_photos_used": True}
+    assert Path("data/infer/groups.jpg").read_bytes()[:2] == b"\xff\xd8"

@@ -43,7 +43,7 @@ class Project:
             "params": "0" * 12,
             "oof": oof,
         }
-        entry |= {"log_loss": 0.5, "counts": " ".join(["1"] * 18), "drift": drifts}
+        entry |= {"log_loss": 0.5, "counts": " ".join(["1"] * 18), "drift": drifts, "eval_photos_used": "no"}
         told = log.append(self.folder, entry, path, self.find)
         md5 = hashlib.md5(path.read_bytes()).hexdigest()
         (self.folder / "cache").mkdir(exist_ok=True)
@@ -151,7 +151,7 @@ def test_two_at_once_lose_nothing(project):
         "    path = Path(f'{k}.csv')\n"
         "    tables.write(path, pd.DataFrame({'ImageID': ['a', 'b', 'c'], 'ans': [k, n, 0]}), tables.SUBMISSION)\n"
         "    row = {'date': f'{k}-{n}', 'revision': '', 'params': '', 'oof': .5, 'log_loss': .5}\n"
-        "    log.append(Path(), row | {'counts': '', 'drift': ''}, path, lambda md5: None)\n"
+        "    log.append(Path(), row | {'counts': '', 'drift': '', 'eval_photos_used': 'no'}, path, lambda md5: None)\n"
     )
     root = Path(__file__).resolve().parents[2]
     running = [
@@ -168,7 +168,14 @@ def thousand(seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(
         {"date": [f"2026-01-01T00:{k:08d}" for k in range(1000)], "md5": [f"{k:032x}" for k in range(1000)]}
         | {"revision": "abc1234+", "params": "0" * 12, "photos": 12600, "oof": oof, "log_loss": 0.5}
-        | {"as_last": 0.9, "as_best": 0.8, "counts": " ".join(["700"] * 18), "drift": "", "note": ""}
+        | {
+            "as_last": 0.9,
+            "as_best": 0.8,
+            "counts": " ".join(["700"] * 18),
+            "drift": "",
+            "eval_photos_used": "no",
+            "note": "",
+        }
         | {"public": np.where(np.arange(1000) % 2, np.nan, oof + 0.1)}
     )
 
@@ -237,8 +244,26 @@ def test_an_entry_says_where_answers_come_from(project):
     tables.write(Path("combine/oof.csv"), frame, predictions.COMBINED)
     Path("combine/about.json").write_text(json.dumps({"oof": {"macro_f1": 0.61, "log_loss": 1.2}}))
     Path("params.yaml").write_text("seed: 1\n")
-    found = entries.entry(table, Path("combine"), "abc1234+")
+    found = entries.entry(table, Path("combine"), "abc1234+", eval_photos_used=True)
     assert (found["oof"], found["log_loss"], found["revision"]) == (0.61, 1.2, "abc1234+")
+    assert found["eval_photos_used"] == "yes"
     assert found["counts"].split()[:6] == ["2", "0", "0", "0", "0", "1"]
     Path("params.yaml").write_text("seed: 2\n")
-    assert entries.entry(table, Path("combine"), "abc1234+")["params"] != found["params"]
+    assert (
+        entries.entry(table, Path("combine"), "abc1234+", eval_photos_used=True)["params"] != found["params"]
+    )
+
+
+def test_use_of_eval_photos_is_told_and_unknown_in_older_logs(project):
+    project.submit([1, 2])
+    path = Path(log.NAME)
+    assert "eval used" not in submissions.render(log.read(Path()), 20)
+    path.write_text(path.read_text().replace(",no,", ",yes,"))
+    (log.KEPT / log.NAME).unlink()
+    assert "eval used" in submissions.render(log.read(Path()), 20)
+    lines = [line.split(",") for line in path.read_text().splitlines()]
+    place = lines[0].index("eval_photos_used")
+    path.write_text("".join(",".join(line[:place] + line[place + 1 :]) + "\n" for line in lines))
+    assert log.read(Path())["eval_photos_used"].tolist() == [""]
+    project.submit([3, 4])
+    assert log.read(Path())["eval_photos_used"].tolist() == ["", "no"]

@@ -1,4 +1,4 @@
-"""Vectors of faces from a face network in an ONNX file, for telling the same face under two names."""
+"""Vectors of faces from a face network in an ONNX file: those of one person are alike."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _REFUSALS: Final = (
 )
 
 
-def require(cfg: params.OnnxNetwork) -> None:
+def require(cfg: params.FaceNetworkFile) -> None:
     """Check that the network can be loaded and gives one vector a face.
 
     Raises
@@ -41,7 +41,7 @@ def require(cfg: params.OnnxNetwork) -> None:
     vectors(cfg, [np.zeros((8, 8, 3), np.uint8)])
 
 
-def vectors(cfg: params.OnnxNetwork, faces: Sequence[Pixels]) -> list[bytes]:
+def vectors(cfg: params.FaceNetworkFile, faces: Sequence[Pixels]) -> list[bytes]:
     """Embed faces.
 
     A map of features (C, H, W) keeps its places, where a face's parts are. On 420 people, SFace's so compared puts the
@@ -64,15 +64,15 @@ def vectors(cfg: params.OnnxNetwork, faces: Sequence[Pixels]) -> list[bytes]:
     UserError
         As for :func:`require`.
     """
-    session, name, (high, wide) = _session(cfg.path, cfg.sha256)
+    session, name, (high, wide) = _session(cfg)
     batch = np.stack([cv2.resize(face, (wide, high), interpolation=cv2.INTER_AREA) for face in faces])
     scaled = ((batch.astype(np.float32) - np.float32(cfg.mean)) / np.float32(cfg.std)).transpose(0, 3, 1, 2)
     try:
         features = np.concatenate([session.run(None, {name: one[None]})[0] for one in scaled])
     except _REFUSALS as error:
-        raise _unfit(cfg.path, error) from None
+        raise _unfit(cfg, error) from None
     if features.ndim < 2 or len(features) != len(faces):
-        raise _unfit(cfg.path, f"its output for {len(faces)} faces is {features.shape}")
+        raise _unfit(cfg, f"its output for {len(faces)} faces is {features.shape}")
     flat = features.reshape(len(features), -1)
     if flat.shape[1] > LENGTH:
         flat = flat @ _projection(flat.shape[1])
@@ -87,10 +87,10 @@ def _projection(size: int) -> Floats32:
 
 
 @functools.lru_cache(maxsize=1)
-def _session(path: str, sha256: str) -> tuple[Any, str, tuple[int, int]]:
+def _session(cfg: params.FaceNetworkFile) -> tuple[Any, str, tuple[int, int]]:
     """Load the network once a process: session, name of its input, height and width."""
-    fetch = "put the ONNX file there, or set audit.network.kind to none"
-    content = files.checked(Path(path), sha256, keys="audit.network.", fetch=fetch)
+    fetch = f"put the ONNX file there, or set {cfg.keys}kind to none"
+    content = files.checked(Path(cfg.path), cfg.sha256, keys=cfg.keys, fetch=fetch)
     options = onnxruntime.SessionOptions()
     # Processes share the cores, and one thread means one result on any machine.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -98,15 +98,15 @@ def _session(path: str, sha256: str) -> tuple[Any, str, tuple[int, int]]:
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except _REFUSALS as error:
-        raise _unfit(path, error) from None
+        raise _unfit(cfg, error) from None
     shapes = [one.shape for one in session.get_inputs()]
     if len(shapes) != 1 or len(shapes[0]) != 4 or not all(isinstance(side, int) for side in shapes[0][2:]):
-        raise _unfit(path, f"its inputs are {shapes}")
+        raise _unfit(cfg, f"its inputs are {shapes}")
     return session, session.get_inputs()[0].name, (shapes[0][2], shapes[0][3])
 
 
-def _unfit(path: str, reason: object) -> UserError:
+def _unfit(cfg: params.FaceNetworkFile, reason: object) -> UserError:
     told = " ".join(str(reason).split())[:200]
     return UserError(
-        f"audit.network.path: {path} is no network from (N, 3, H, W) to vectors ({told}); name another file"
+        f"{cfg.keys}path: {cfg.path} is no network from (N, 3, H, W) to vectors ({told}); name another file"
     )
