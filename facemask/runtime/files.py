@@ -59,12 +59,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def scratch(name: str) -> Iterator[Path]:
-    """Yield an empty folder below ``.cache/tmp`` that goes with the block.
+def scratch(name: str, project: Path = Path()) -> Iterator[Path]:
+    """Yield an empty folder below a project's ``.cache/tmp`` that goes with the block.
 
-    One that a killed process left there, or in another run's ``TMPDIR``, would stay: here it goes at the next start.
+    In ``TMPDIR`` one that a killed process left would stay: here it goes at the next start.
     """
-    home = Path(".cache/tmp")
+    home = project / ".cache" / "tmp"
     home.mkdir(parents=True, exist_ok=True)
     for left in home.iterdir():
         found = _PART.fullmatch(left.name)

@@ -6,7 +6,6 @@ import contextlib
 import io
 import json
 import logging
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ import onnxruntime
 import torch
 from torch import nn
 
+from facemask.runtime import files
 from facemask.runtime.arrays import Floats32, Pixels, Table
 from facemask.runtime.errors import UserError
 
@@ -149,8 +149,8 @@ def quantised(content: bytes) -> bytes:
     """Return the same file with weights in int8, activations quantised as they come (dynamic)."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with tempfile.TemporaryDirectory(prefix="facemask-") as folder, _quiet():
-        before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
+    with files.scratch("int8") as folder, _quiet():
+        before, after = folder / "before.onnx", folder / "after.onnx"
         before.write_bytes(_unshared(content))
         # Where the shape of something is unknown, its type still is.
         options = {"DefaultTensorType": onnx.TensorProto.FLOAT}

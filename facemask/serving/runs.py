@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,9 +77,11 @@ def opened(project: Path, revision: str = "", beside: Sequence[Path] = ()) -> It
     if not revision:
         yield read(project, project, "")
         return
-    with tempfile.TemporaryDirectory(prefix="facemask-") as folder:
-        _copy_out(project, revision, Path(folder), beside)
-        yield read(Path(folder), project, revision)
+    if not project.is_dir():
+        raise UserError(f"{project}: no such folder; name that of a project")
+    with files.scratch("run", project) as folder:
+        _copy_out(project, revision, folder, beside)
+        yield read(folder, project, revision)
 
 
 def read(folder: Path, project: Path, revision: str) -> Run:
