@@ -77,6 +77,19 @@ def test_no_person_is_on_two_sides(
     assert rows["photo"].tolist() == table["photo"].tolist()
 
 
+@given(population=people, balance=st.sampled_from(BALANCES), seed=st.integers(0, 99))
+def test_the_order_of_photos_changes_no_row(
+    population: list[tuple[int, int]], balance: dict[str, object], seed: int
+) -> None:
+    table = labels(population)
+    mixed = table.sample(frac=1, random_state=seed, ignore_index=True)
+    rows = [
+        train(config(balance), OFFICIAL, some, seed=seed).set_index("photo").sort_index()
+        for some in (table, mixed)
+    ]
+    assert rows[0].equals(rows[1])
+
+
 @given(population=people, cuts=shifted, balance=st.sampled_from(BALANCES), seed=st.integers(0, 99))
 def test_shifted_bands_move_targets_and_nothing_of_the_yardstick(
     population: list[tuple[int, int]], cuts: tuple[int, int], balance: dict[str, object], seed: int

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from facemask.records import classes
@@ -32,6 +34,21 @@ def test_scores_are_those_of_scikit_learn(seed):
     loss = reference.log_loss(official, probabilities, labels=range(classes.COUNT))
     assert found["log_loss"] == pytest.approx(loss)
     assert set(found) == {*metrics.KEYS, "log_loss"}
+
+
+@given(seed=st.integers(0, 9999), rows=st.integers(1, 90), batch=st.integers(1, 40))
+def test_neither_order_nor_batches_of_rows_matter(seed, rows, batch):
+    rng = np.random.default_rng(seed)
+    official = rng.integers(classes.COUNT, size=rows)
+    probabilities = table(rng, official, rng.uniform(0, 3))
+    whole, mixed = metrics.score(probabilities, official), rng.permutation(rows)
+    other = metrics.score(probabilities[mixed], official[mixed])
+    assert other.pop("log_loss") == pytest.approx(whole.pop("log_loss"))
+    assert other == whole
+    parts = [slice(start, start + batch) for start in range(0, rows, batch)]
+    counts = [metrics.confusions(probabilities[part], official[part]) for part in parts]
+    for name, counted in metrics.confusions(probabilities, official).items():
+        np.testing.assert_array_equal(counted, sum(one[name] for one in counts))
 
 
 @pytest.mark.parametrize("seed", range(5))
