@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from facemask.audit import duplicates, facts, labels, measures, noise, quality, suspects
+from facemask.recognition import framing
 from facemask.records import tables
 from facemask.runtime import cluster, files
 from facemask.runtime.launch import launch
@@ -37,7 +38,7 @@ def run(
     asked = labels.collect(*facts.predicted(photos, splits))
     boxes = facts.boxes(faces)
     with cluster.workers(engine) as pool:
-        jobs = [job for name, part in boxes.items() for job in measures.jobs(part, name)]
+        jobs = [job for name, part in boxes.items() for job in framing.jobs(part, name)]
         measured = measures.measure(jobs, faces, cfg.network, pool)
     found = labels.find(asked, cfg.score)
     found += duplicates.find(cfg, rows, measured)

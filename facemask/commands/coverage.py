@@ -105,11 +105,11 @@ class _Read:
         return not self.whole and any(self.missed(axis, self.tensor.shape[2 + axis]) for axis in (0, 1))
 
 
-class _Reads(TorchDispatchMode):
+class _Reads(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Note what reads which tensor of shape (N, C, H, W), by the tensor's identity."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.found: dict[int, _Read] = {}
 
     def __torch_dispatch__(

@@ -117,9 +117,10 @@ def _distribution(where: str, form: Any) -> BaseDistribution:
             ):
                 raise UserError(f"{where}: low, high and step are numbers, log is true or false")
             try:
+                step, log = numbers[2:], bool(more.get("log", False))
                 if all(isinstance(one, int) for one in numbers):
-                    return IntDistribution(low, high, more.get("log", False), more.get("step", 1))
-                return FloatDistribution(float(low), float(high), more.get("log", False), more.get("step"))
+                    return IntDistribution(low, high, log, *step)
+                return FloatDistribution(float(low), float(high), log, *step)
             except ValueError as error:
                 raise UserError(f"{where}: {' '.join(str(error).split())}") from None
     raise UserError(f"{where}: {_FORMS} is wanted, with two choices at least")

@@ -129,7 +129,9 @@ class Search:
     def _opened(self) -> optuna.Study:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         storage = optuna.storages.RDBStorage(f"sqlite:///{self._folder / 'study.db'}")
-        direction = "minimize" if self._asked.objective == "log_loss" else "maximize"
+        direction: Literal["minimize", "maximize"] = (
+            "minimize" if self._asked.objective == "log_loss" else "maximize"
+        )
         study = optuna.create_study(
             storage=storage, study_name="search", direction=direction, load_if_exists=True
         )
