@@ -8,12 +8,14 @@ import functools
 import itertools
 import operator
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from facemask.settings import command_lines, config, params, schema
+
+_MOST: Final = 8
 
 
 class Mistake(NamedTuple):
@@ -52,9 +54,11 @@ class Mistake(NamedTuple):
 
 
 def tell(errors: Sequence[ErrorDetails], content: Any) -> str:
-    """All mistakes in one line; ``content`` is what was checked."""
+    """Mistakes in one line, the first of many; ``content`` is what was checked."""
     found = [_locate(error) for error in errors]
-    return "; ".join(dict.fromkeys(line for one in found if (line := _explain(one, found, content))))
+    lines = list(dict.fromkeys(line for one in found if (line := _explain(one, found, content))))
+    more = len(lines) - _MOST
+    return "; ".join(lines[:_MOST]) + (f"; and {more} more (was the file cut short?)" if more > 0 else "")
 
 
 def _locate(error: ErrorDetails) -> Mistake:

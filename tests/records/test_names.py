@@ -85,6 +85,14 @@ def test_what_cannot_be_shown_is_escaped_in_every_message():
     assert printable("김철수 é × – 1") == "김철수 é × – 1"
 
 
+def test_of_a_very_long_line_the_middle_is_left_out() -> None:
+    line = str(UserError(f"t.csv: line 3: {'x' * 5000}: correct it"))
+    assert line.startswith("t.csv: line 3: x")
+    assert line.endswith("x: correct it")
+    assert 1000 < len(line) < 1600
+    assert str(UserError("x" * 1500)) == "x" * 1500
+
+
 def test_a_name_with_a_direction_of_writing_shows_escaped_in_the_quarantine(list_photos, contest_folder):
     root = contest_folder(people=2, eval_people=1)
     (root / "eval/images/a\u202egpj.jpg").write_bytes(b"x")

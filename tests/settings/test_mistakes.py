@@ -160,6 +160,17 @@ ODD: tuple[Any, ...] = (
 )
 
 
+def test_of_many_mistakes_the_first_are_told_and_the_others_counted(params_yaml: dict[str, Any]) -> None:
+    train = params_yaml["train"]
+    kept = dict(list(train.items())[:5])
+    with pytest.raises(UserError) as told:
+        loading.parse(params_yaml | {"train": kept}, "p")
+    line = str(told.value)
+    assert line.count("; train.") == 7
+    assert f"; and {len(train) - 5 - 8} more (was the file cut short?)" in line
+    assert len(line) < 2000
+
+
 def test_whatever_stands_at_a_key_is_told_in_one_line(params_yaml: dict[str, Any]) -> None:
     def places(content: Any) -> Iterator[tuple[Any, Any]]:
         for key in list(content) if isinstance(content, dict) else range(len(content)):
