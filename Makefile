@@ -15,7 +15,7 @@ export DVC_NO_ANALYTICS := true
 export PYTHONHASHSEED := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv repro test test-fast lint format types bench back weights plots report docs cache clean-cache repair
+.PHONY: help venv repro test test-fast lint format types bench torture back weights plots report docs cache clean-cache repair
 
 help: ## list the targets
 	bold=""; plain=""
@@ -95,6 +95,9 @@ types: venv ## mypy --strict
 
 bench: venv ## measure every claim of speed (over an hour, on an idle machine); writes docs/benchmarks.md
 	python -m benchmarks.bench
+
+torture: venv ## kill the pipeline, feed it damaged input (over an hour); writes docs/reliability.json
+	python -m benchmarks.torture
 
 back: venv ## leave an experiment: params, metrics and outputs as in the last commit; says what is undone
 	git --no-pager diff HEAD -- params.yaml
