@@ -334,6 +334,8 @@ def test_a_second_clone_gets_all_from_the_remote_and_runs_nothing(
     third = clone("third")
     with pytest.raises(AssertionError, match="failed to pull data from the cloud"):
         third.run("dvc", "pull")
+    with pytest.raises(AssertionError, match="Is your cache up to date"):
+        third.run("dvc", "checkout")
     assert third.dvc("repro") == {"combine", "infer"}
     assert third.results() == finished.results()
     assert "up to date" in third.run("dvc", "status")
