@@ -58,8 +58,8 @@ def by_set(changes: Mapping[str, Any]) -> str:
 
 def by_dvc(changes: Mapping[str, Any]) -> str:
     """The command that runs one experiment with values, by key; a mapping is a kind and its knobs."""
-    overrides = [override for key, value in changes.items() for override in overrides(key, value)]
-    return shlex.join(["dvc", "exp", "run", *(word for override in overrides for word in ("-S", override))])
+    given = [override for key, value in changes.items() for override in overrides(key, value)]
+    return shlex.join(["dvc", "exp", "run", *(word for override in given for word in ("-S", override))])
 
 
 def overrides(key: str, value: Any) -> list[str]:
