@@ -301,6 +301,7 @@ def test_06_every_knob_is_read(
     cfg = chosen(toy_yaml, folds=[0, 1])
     mine = {
         "bands": launch.view(cfg, params.Bands),
+        "grouping": launch.view(cfg, params.Grouping),
         "folds": params.Folds(folds=(0,)),
         "recipe": recipe(cfg),
         **{name: getattr(cfg, name) for name in ("build_manifest", "combine", "evaluate", "infer")},
