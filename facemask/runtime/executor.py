@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import multiprocessing
 import os
+import shutil
 import signal
+import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import forkserver
-from typing import Any, Protocol, TypeVar
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+
+from filelock import FileLock, Timeout
 
 from facemask.runtime.errors import UserError
 
@@ -19,6 +26,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _task: Callable[[Any], Any] | None = None
+_SOCKETS: Final = "facemask-pool-"
 
 
 class Executor(Protocol):
@@ -122,6 +130,7 @@ def _local(
 
 def _start_fork_server() -> None:
     """Start it deaf to Ctrl-C, which reaches workers too and is answered by this process alone."""
+    _own_folder()
     if threading.current_thread() is not threading.main_thread():
         forkserver.ensure_running()
         return
@@ -130,6 +139,35 @@ def _start_fork_server() -> None:
         forkserver.ensure_running()
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _own_folder() -> None:
+    """Let multiprocessing keep its sockets in a locked folder, and remove those of processes that were killed.
+
+    Its own folder in ``TMPDIR`` would stay behind, and nothing would tell whose it was.
+    """
+    config: dict[str, Any] = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+    if config.get("tempdir"):
+        return
+    for left in Path(tempfile.gettempdir()).glob(f"{_SOCKETS}*/lock"):
+        with contextlib.suppress(Timeout, OSError), FileLock(left, blocking=False):
+            shutil.rmtree(left.parent)
+    folder = Path(tempfile.mkdtemp(prefix=_SOCKETS))
+    lock = FileLock(folder / "lock")
+    with contextlib.suppress(OSError):
+        lock.acquire()
+    if not (folder / "lock").exists():
+        # Another process that was starting has taken it for left behind.
+        _own_folder()
+        return
+    config["tempdir"] = str(folder)
+    # It also keeps the lock, which is held as long as something names it.
+    atexit.register(_remove, folder, lock)
+
+
+def _remove(folder: Path, lock: FileLock) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    lock.release()
 
 
 def _install(task: Callable[[Any], Any]) -> None:
