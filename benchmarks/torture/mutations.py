@@ -112,5 +112,5 @@ def name(rng: np.random.Generator) -> str:
     text = "".join(parts)
     form = str(rng.choice(["", "NFC", "NFD", "NFKC"]))
     if form and not any("\ud800" <= letter <= "\udfff" for letter in text):
-        text = unicodedata.normalize(form, text)
+        text = unicodedata.normalize(form, text)  # type: ignore[arg-type]
     return text.replace("/", "").replace("\x00", "")[:60]
