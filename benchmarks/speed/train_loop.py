@@ -115,7 +115,7 @@ def measure(effort: Effort) -> Outcome:
                 with pixels.decoded(
                     reader.PhotoReader(stored, stored, recipe.image), rows, label="photos"
                 ) as one:
-                    cases[f"{model}, {height} px"] = _case(recipe, side(one.photos), effort)
+                    cases[f"{model}, {height} px"] = case(recipe, side(one.photos), effort)
     return Outcome(
         min(case["ratio"] for case in cases.values()),
         figures=cases | {"loader_workers": hardware.loader_workers(), "device": device()},
@@ -141,10 +141,14 @@ def side(photos: Pixels) -> Side:
     )
 
 
-def _case(recipe: recipes.Recipe, given: Side, effort: Effort) -> dict[str, Any]:
+def case(recipe: recipes.Recipe, given: Side, effort: Effort, *, compiled: bool = False) -> dict[str, Any]:
+    """Time one network on a side's photos, compiled or as it is."""
     real, _ = fit.loaders(recipe, given, None, seed=1, process=ranks.Process(0, 1))
     blocks = Blocks(real, BLOCK, effort.rounds, effort.seconds)
-    epoch(recipe, make(recipe, given, _STEPS), blocks)
+    task = make(recipe, given, _STEPS)
+    if compiled:
+        task.model.compile()
+    epoch(recipe, task, blocks)
 
     def load() -> None:
         for _ in real:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning as L
 import pandas as pd
-from dvclive.live import Live
 from lightning.pytorch.callbacks import Callback
 
 from facemask.runtime import files
+
+if TYPE_CHECKING:
+    from dvclive.live import Live
 
 MONITOR = "val/macro_f1"
 
@@ -54,30 +56,33 @@ class Curves(Callback):
     folder
         Where the tables go; they appear when the training has ended.
     live
-        DVCLive's folder.
+        DVCLive's folder; nothing goes there on a machine without DVC.
     """
 
     def __init__(self, folder: Path, live: Path) -> None:
         self._folder, self._where = folder, live
         self._live: Live | None = None
+        self._first = False
         self._epochs: list[dict[str, float]] = []
 
     def on_fit_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Open the folder, in the first process only; epochs of a training that is resumed come first."""
-        if trainer.is_global_zero:
-            self._live = Live(str(self._where), save_dvc_exp=False, dvcyaml=None, report=None)
+        self._first = trainer.is_global_zero
+        if self._first:
+            self._live = _opened(self._where)
             for epoch in self._epochs:
                 self._log(epoch)
 
     def on_validation_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Add the epoch."""
-        if self._live is None or trainer.sanity_checking:
+        if not self._first or trainer.sanity_checking:
             return
         self._epochs.append({name: float(value) for name, value in sorted(trainer.callback_metrics.items())})
         self._log(self._epochs[-1])
 
     def _log(self, epoch: dict[str, float]) -> None:
-        assert self._live is not None
+        if self._live is None:
+            return
         for name, value in epoch.items():
             self._live.log_metric(name, value)
         self._live.next_step()  # type: ignore[no-untyped-call]
@@ -92,10 +97,19 @@ class Curves(Callback):
 
     def on_fit_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Write the tables."""
-        if self._live is None:
+        if not self._first:
             return
-        self._live.end()  # type: ignore[no-untyped-call]
+        if self._live is not None:
+            self._live.end()  # type: ignore[no-untyped-call]
         write(self._folder, self._epochs)
+
+
+def _opened(folder: Path) -> Live | None:
+    try:
+        from dvclive.live import Live
+    except ImportError:
+        return None
+    return Live(str(folder), save_dvc_exp=False, dvcyaml=None, report=None)
 
 
 def write(folder: Path, epochs: Sequence[Mapping[str, float]]) -> None:

@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.io import CheckpointIO
 
 from facemask.runtime import hardware
+from facemask.runtime.errors import UserError
 from facemask.settings import recipes
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
@@ -28,9 +29,20 @@ def trainer(
     root: str | None = None,
     files: CheckpointIO | None = None,
 ) -> L.Trainer:
-    """Lightning's trainer for this machine, or for one of the processes that torchrun or SLURM started."""
+    """Lightning's trainer for this machine, or for one of the processes that torchrun or SLURM started.
+
+    Raises
+    ------
+    UserError
+        If more processes were started than there are GPUs.
+    """
     gpu = torch.cuda.is_available()
     devices, machines = hardware.processes()
+    if gpu and isinstance(devices, int) and devices > torch.cuda.device_count():
+        raise UserError(
+            f"train: {devices} processes were started on a machine with {torch.cuda.device_count()} GPUs; start one a "
+            "GPU (CUDA_VISIBLE_DEVICES= trains on CPUs)"
+        )
     frozen = isinstance(recipe.freeze, (recipes.HeadOnly, recipes.Gradual))
     split = devices * machines > 1 if isinstance(devices, int) else gpu and torch.cuda.device_count() > 1
     return L.Trainer(
