@@ -137,11 +137,8 @@ def backbones(arguments: argparse.Namespace) -> None:
     from facemask.commands import backbones
 
     asked = backbones.Asked(arguments.filter, arguments.here, arguments.speed, arguments.size)
-    try:
-        for line in backbones.listed(asked):
-            print(line, flush=True)
-    except BrokenPipeError:
-        _end_of_output()
+    for line in backbones.listed(asked):
+        print(line, flush=True)
 
 
 def search(arguments: argparse.Namespace) -> None:
@@ -191,16 +188,8 @@ def predict(arguments: argparse.Namespace) -> None:
     form: predict.Form = "json" if arguments.json else "csv" if arguments.csv else "table"
     every = arguments.faces == "all"
     asked = predict.Asked(arguments.photos, arguments.model, arguments.rev, every, form, arguments.save)
-    try:
-        if unreadable := predict.run(asked, lambda line: print(line, flush=True)):
-            sys.exit(unreadable)
-    except BrokenPipeError:
-        _end_of_output()
-
-
-def _end_of_output() -> None:
-    """Write what follows nowhere: whoever reads has seen enough, and Python would complain once more at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if unreadable := predict.run(asked, lambda line: print(line, flush=True)):
+        sys.exit(unreadable)
 
 
 def export(arguments: argparse.Namespace) -> None:
@@ -430,6 +419,10 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         arguments.run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads has seen enough; Python would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except UserError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

@@ -124,6 +124,15 @@ def test_the_reference_is_printed(project: Path, repository: Path) -> None:
     assert "| `train.lr` | number > 0 |" in ended.stdout
 
 
+def test_a_reader_that_leaves_early_ends_a_command_quietly(project: Path, repository: Path) -> None:
+    command = f"'{sys.executable}' -m facemask params | true"
+    env = {"PYTHONPATH": str(repository), "PATH": "/usr/bin:/bin"}
+    ended = subprocess.run(
+        command, shell=True, cwd=project, env=env, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_help_names_the_commands(project: Path, repository: Path) -> None:
     ended = facemask(project, repository, "--help")
     for command in ("preset", "set", "check", "scores", "params", "page", "cache"):
