@@ -17,7 +17,7 @@ def measure(plan: Plan) -> Figures:
     cfg = plans.shipped(plans.LARGE).infer
     model, batch = Classifier(recipe).eval(), 8 if plan.tiny else 128
     pixels = plans.noise(batch, recipe.image.size)
-    found = {}
+    found: Figures = {}
     for name, precision, compiled in (
         ("32", "32", False),
         ("bf16", "bf16", False),
