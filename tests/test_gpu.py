@@ -25,7 +25,7 @@ def test_all_parts_run_without_dvc(
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise ImportError('not here')\n")
     page = tmp_path / "gpu.md"
-    page.write_text(f"before\n{gpu.MARKS[0]}\nold\n{gpu.MARKS[1]}\nafter\n")
+    page.write_text(f"before\n{gpu.MARKS[0]}\noutdated\n{gpu.MARKS[1]}\nafter\n")
     options = ["--results", str(tmp_path / "gpu.json"), "--page", str(page), "--root", str(contest_folder())]
     ended = subprocess.run(
         [sys.executable, "-m", "benchmarks.gpu", "--device", "cpu", "--tiny", *options],
@@ -48,7 +48,7 @@ def test_all_parts_run_without_dvc(
     assert trained["two_processes"]["log_loss"] == pytest.approx(trained["after_a_kill"]["log_loss"], abs=1)
     assert parts["packages"]["mtcnn"]["photos_per_second"] > 0
     told = page.read_text()
-    assert told.startswith("before\n") and told.endswith("after\n") and "old" not in told
+    assert told.startswith("before\n") and told.endswith("after\n") and "outdated" not in told
     assert "| after a kill |" in told
 
 
