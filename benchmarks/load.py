@@ -94,6 +94,8 @@ def measure(project: Path, photos: Sequence[bytes], *, clients: int, seconds: fl
         try:
             assert server.stdout is not None
             address = server.stdout.readline().strip()
+            if not address:
+                sys.exit("error: the server did not start")
             process = psutil.Process(server.pid)
             ask(address, photos, clients, min(10.0, seconds / 10))
             alone = ask(address, photos, 1, seconds * _ALONE)
