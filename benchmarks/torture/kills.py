@@ -60,6 +60,8 @@ class Torture:
 
     def __init__(self, work: Path, seed: int, note: Callable[[Counts], None]) -> None:
         self._work, self._seed, self._note = work, seed, note
+        # Whoever is started in the background ignores Ctrl-C, and so would all that it starts.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         self._origin = work / "origin"
         if not self._origin.exists():
             project.create(work / "origin.part" / "copy")

@@ -17,7 +17,7 @@ from facemask.settings import presets
 
 EPOCHS: Final = 4
 SMALL: Final[dict[str, Any]] = {
-    "sample_data": {"train_people": 10, "eval_people": 2},
+    "sample_data": {"train_people": 8, "eval_people": 1},
     "face_crop": {"finder": {"kind": "fixed", "box": [0.2, 0.1, 0.8, 0.9]}, "size": [32, 24]},
     "background_removal": {"matting": {"kind": "grabcut", "iterations": 1, "height": 48}},
     "build_manifest": {"folds": 2, "holdout": 0.0},
