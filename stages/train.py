@@ -20,6 +20,7 @@ from facemask.training.fit import fit
 
 def run(
     cfg: recipes.Recipe,
+    watched: recipes.Logging,
     *,
     fold: int,
     seed: int,
@@ -41,7 +42,12 @@ def run(
         chosen = sides.rows(cfg, fold, manifest)
         photos, step = reader.PhotoReader(faces, mattes, cfg.image), cfg.batch_size
         with sides.opened(cfg, chosen, photos) as (train, val, unlabelled):
-            more: dict[str, Any] = {"curves": curves, "live": live, "checkpoints": kept}
+            more: dict[str, Any] = {
+                "curves": curves,
+                "live": live,
+                "checkpoints": kept,
+                "logger": watched.logger,
+            }
             fitted = fit(cfg, train, val, seed=seed, unlabelled=unlabelled, **more)
             if fitted is None:
                 return

@@ -21,7 +21,7 @@ from dvc.stage.cache import _get_cache_hash
 from ruamel.yaml import YAML
 
 from facemask.runtime import launch
-from facemask.settings import config, loading, params
+from facemask.settings import config, loading, params, recipes
 
 STAGES = [
     "check",
@@ -43,6 +43,9 @@ TRAINING = {"train@0", *ANSWERS}
 FROM_MANIFEST = {"build_manifest", *TRAINING}
 FROM_LABELS = {"fix_labels", "face_crop", "background_removal", *FROM_MANIFEST}
 DRAWING = {"sample_data", "synthesise", *FROM_LABELS}
+
+# Views of the params that no stage lists: the file itself, and what changes no result.
+UNLISTED = (params.Params, recipes.Logging)
 
 # Keys that name a folder: another one that exists.
 ELSEWHERE = dict.fromkeys(("data.root", "data.extra", "data.faces"), "elsewhere") | {"train.pool": "eval"}
@@ -137,6 +140,8 @@ AFFECTS: dict[str, set[str]] = {
     "train.channels_last": TRAINING,
     "train.patience": TRAINING,
     "train.fit_memory": TRAINING,
+    # Where a training is watched changes no result.
+    "train.logger": set(),
     "combine.members": ANSWERS,
     "combine.how": ANSWERS,
     "combine.adjust": ANSWERS,
@@ -228,7 +233,7 @@ def test_an_edit_in_a_room_reruns_exactly_its_stages(
 
 
 def asked(run: Callable[..., None]) -> set[str]:
-    """The params that a stage's signature asks for and that may change its result: not ``engine``."""
+    """The params that a stage's signature asks for and that may change its result: not ``engine`` and loggers."""
     sections = {name: field.annotation for name, field in params.Params.model_fields.items()}
     wanted = set()
     hints = typing.get_type_hints(run)
@@ -238,7 +243,7 @@ def asked(run: Callable[..., None]) -> set[str]:
         elif name in launch.FOLDERS and params.Params not in hints.values():
             wanted.add(f"data.{launch.FOLDERS[name]}")
         # Who asks for all depends on the file itself.
-        elif isinstance(kind, type) and issubclass(kind, config.Config) and kind is not params.Params:
+        elif isinstance(kind, type) and issubclass(kind, config.Config) and kind not in UNLISTED:
             whole = [section for section, config in sections.items() if config is kind]
             if whole:
                 wanted |= listed(whole[0], kind)

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import timm
 import torch
 
 from facemask.commands.weights import FOLDER
 from facemask.network import backbones
+from facemask.network.libraries import timm
 from facemask.runtime import files
 from facemask.runtime.errors import UserError
 from facemask.settings import recipes

@@ -14,4 +14,6 @@ predict
     (N, 18) tables from photos, averaged over views and folds
 tta
     test-time augmentation: the views of a photo
+libraries
+    timm, without what it would import for nothing
 """

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, assert_never
 
 import huggingface_hub
-import timm
 import torch
 from torch import nn
 
 from facemask.network import facenet, onnx_file, pooling, weights
+from facemask.network.libraries import timm
 from facemask.runtime.errors import UserError
 from facemask.settings import recipes
 

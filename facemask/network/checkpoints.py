@@ -13,13 +13,13 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from facemask.network import onnx_file
 from facemask.network.classifier import Classifier
+from facemask.network.libraries import timm
 from facemask.records import bands, classes
 from facemask.runtime import files
 from facemask.runtime.errors import UserError

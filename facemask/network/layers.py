@@ -7,8 +7,9 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
-from timm.models import group_parameters
 from torch import Tensor, nn
+
+from facemask.network.libraries import timm
 
 # No name in Python begins so: no network's patterns take what lies above it for a layer of its own.
 ABOVE = "~"
@@ -53,7 +54,7 @@ def groups(backbone: nn.Module) -> list[list[Tensor]]:
     named = dict([*backbone.named_parameters(), *backbone.named_buffers()])
     # A name that no pattern knows tells which group is that of the unclaimed.
     names = cast(nn.Module, _Names([*named, ABOVE]))
-    found = group_parameters(names, Layers(backbone).group_matcher(coarse=True), reverse=True)
+    found = timm.models.group_parameters(names, Layers(backbone).group_matcher(coarse=True), reverse=True)
     loose = found.pop(ABOVE)
     top = max((group for group in found.values() if group != loose), default=0)
     held: list[list[Tensor]] = [[] for _ in range(top + 1)]

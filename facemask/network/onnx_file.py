@@ -21,12 +21,12 @@ from google.protobuf.message import DecodeError
 from onnx.external_data_helper import uses_external_data
 from onnx2torch import convert
 from onnx2torch.node_converters.registry import get_converter
-from timm.layers.norm_act import freeze_batch_norm_2d
 from torch import Tensor, fx, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from facemask.network import layers, pooling
+from facemask.network.libraries import timm
 from facemask.runtime import files
 from facemask.runtime.errors import UserError
 from facemask.settings import recipes
@@ -98,7 +98,7 @@ def _fixed(graph: fx.GraphModule) -> nn.Module:
             graph.graph.erase_node(node)
     graph.delete_all_unused_submodules()
     graph.recompile()
-    fixed: nn.Module = freeze_batch_norm_2d(graph)  # type: ignore[no-untyped-call]
+    fixed: nn.Module = timm.layers.freeze_batch_norm_2d(graph)  # type: ignore[no-untyped-call]
     return fixed.train()
 
 

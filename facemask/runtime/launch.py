@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from facemask.runtime import files, hardware, inputs, parent, shortages
 from facemask.runtime.errors import UserError
-from facemask.settings import config, loading, params
+from facemask.settings import config, loading, params, recipes
 
 # Parameters of a stage that are folders of a user's, and which key of params.yaml says where they are.
 FOLDERS: Final = {"root": "root", "extra": "extra", "unmasked_faces": "faces"}
@@ -26,6 +26,7 @@ VIEWS: Final[Mapping[type[config.Config], str]] = {
     params.Bands: "train",
     params.Folds: "train",
     params.Grouping: "infer",
+    recipes.Logging: "train",
 }
 # Parameters that are written; all other paths are read.
 WRITTEN: Final = frozenset({"out", "scores", "plots", "curves", "live"})

@@ -24,7 +24,15 @@ from facemask.settings.config import (
     Whole,
     Years,
 )
-from facemask.settings.recipes import AgeDistribution, AgeSteps, Nothing, Recipe
+from facemask.settings.recipes import (
+    AgeDistribution,
+    AgeSteps,
+    Mlflow,
+    Nothing,
+    Recipe,
+    TensorBoard,
+    Wandb,
+)
 
 Engine = Literal["local", "ray"]
 
@@ -291,6 +299,10 @@ class Train(Recipe):
     )
     young_cut: Years = Field(description="ages below are 'young' for the trainer; metrics always use 30")
     age_cut: Years = Field(description="ages from here on are 'old' for the trainer; metrics always use 60")
+    logger: Annotated[Nothing | TensorBoard | Wandb | Mlflow, Field(discriminator="kind")] = Field(
+        description="where a training can be watched besides DVCLive: none, tensorboard, wandb or mlflow; changes no "
+        "result, so no stage runs again for it"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Train:

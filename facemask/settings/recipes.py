@@ -709,6 +709,48 @@ class ProbeRidge(ProbeParts):
     )
 
 
+# ------------------------------------------------------------------------------------------------------- logger
+class TensorBoard(Config):
+    """Event files, for ``tensorboard --logdir``."""
+
+    kind: Literal["tensorboard"]
+    folder: Text = Field(description="where they are kept", examples=["logs/tensorboard"])
+
+
+class Wandb(Config):
+    """Weights & Biases."""
+
+    kind: Literal["wandb"]
+    folder: Text = Field(description="where runs are kept", examples=["logs"])
+    project: Text = Field(description="name of the project there", examples=["facemask"])
+    mode: Literal["offline", "online"] = Field(
+        description="offline sends nothing, `wandb sync` does later; online needs `wandb login`, and sends "
+        "validation photos"
+    )
+
+
+class Mlflow(Config):
+    """MLflow."""
+
+    kind: Literal["mlflow"]
+    folder: Text = Field(description="where runs are kept if uri is null", examples=["logs/mlflow"])
+    experiment: Text = Field(description="name of the experiment there", examples=["facemask"])
+    uri: str | None = Field(
+        description="of a tracking server, which is sent validation photos; null for a data base in folder",
+        examples=[None],
+    )
+
+
+ChosenLogger = TensorBoard | Wandb | Mlflow
+Logger = Nothing | ChosenLogger
+
+
+class Logging(Config):
+    """What the trainer reads that can change no result."""
+
+    logger: Annotated[Nothing | TensorBoard | Wandb | Mlflow, Field(discriminator="kind")]
+
+
 # ------------------------------------------------------------------------------------------------------- recipe
 class Recipe(Config):
     """What one fold's trainer reads."""

@@ -57,28 +57,33 @@ class Curves(Callback):
         Where the tables go; they appear when the training has ended.
     live
         DVCLive's folder; nothing goes there on a machine without DVC.
+
+    Attributes
+    ----------
+    epochs
+        Scores of the epochs so far, those of a training that is resumed among them.
     """
 
     def __init__(self, folder: Path, live: Path) -> None:
         self._folder, self._where = folder, live
         self._live: Live | None = None
         self._first = False
-        self._epochs: list[dict[str, float]] = []
+        self.epochs: list[dict[str, float]] = []
 
     def on_fit_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Open the folder, in the first process only; epochs of a training that is resumed come first."""
         self._first = trainer.is_global_zero
         if self._first:
             self._live = _opened(self._where)
-            for epoch in self._epochs:
+            for epoch in self.epochs:
                 self._log(epoch)
 
     def on_validation_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Add the epoch."""
         if not self._first or trainer.sanity_checking:
             return
-        self._epochs.append({name: float(value) for name, value in sorted(trainer.callback_metrics.items())})
-        self._log(self._epochs[-1])
+        self.epochs.append({name: float(value) for name, value in sorted(trainer.callback_metrics.items())})
+        self._log(self.epochs[-1])
 
     def _log(self, epoch: dict[str, float]) -> None:
         if self._live is None:
@@ -89,11 +94,11 @@ class Curves(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The epochs so far, for a checkpoint."""
-        return {"epochs": self._epochs}
+        return {"epochs": self.epochs}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take what :meth:`state_dict` gave."""
-        self._epochs = state_dict["epochs"]
+        self.epochs = state_dict["epochs"]
 
     def on_fit_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Write the tables."""
@@ -101,7 +106,7 @@ class Curves(Callback):
             return
         if self._live is not None:
             self._live.end()  # type: ignore[no-untyped-call]
-        write(self._folder, self._epochs)
+        write(self._folder, self.epochs)
 
 
 def _opened(folder: Path) -> Live | None:

@@ -9,7 +9,7 @@ import sys
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import lightning as L
 import torch
@@ -20,7 +20,7 @@ from facemask.network.classifier import Classifier
 from facemask.runtime.arrays import Pixels
 from facemask.runtime.errors import UserError
 from facemask.settings import recipes
-from facemask.training import averaging, memory, probing, pseudo, ranks, refitting
+from facemask.training import averaging, loggers, memory, probing, pseudo, ranks, refitting
 from facemask.training.augment import Augmentation
 from facemask.training.backgrounds import Backgrounds
 from facemask.training.batches import Batches, EpochBatchSampler, Side, loader, sampler_weights
@@ -30,6 +30,8 @@ from facemask.training.resuming import Resume
 from facemask.training.task import Task
 from facemask.training.trainer import trainer
 from facemask.training.unlabelled import EndlessBatchSampler, Pairs
+
+NO_LOGGER: Final = recipes.Nothing(kind="none")
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,21 @@ class Session:
     curves: Path
     live: Path
     checkpoints: Path | None
+    logger: recipes.Logger
     turn: int = 0
+
+    def told(self, recipe: recipes.Recipe, train: Side, val: Side) -> list[Callback]:
+        """What tells of the training while it runs."""
+        curves = Curves(self.curves, self.live)
+        found = [curves, Lines(int(train.repeats.sum()))]
+        if isinstance(self.logger, recipes.Nothing):
+            return found
+        title = self.live.name + (f"-round{self.turn}" if self.turn else "")
+        return [*found, loggers.Watched(self.logger, title, self.settings(recipe), curves, val)]
+
+    def settings(self, recipe: recipes.Recipe) -> dict[str, Any]:
+        """What a logger shows of the recipe."""
+        return {"seed": self.seed, "train": recipe.model_dump(mode="json")}
 
     def checkpoint(self, recipe: recipes.Recipe) -> Path | None:
         """Name the file of a round of self-training; another batch size makes it another training."""
@@ -74,6 +90,7 @@ def fit(
     live: Path,
     unlabelled: Pixels | None = None,
     checkpoints: Path | None = None,
+    logger: recipes.Logger = NO_LOGGER,
 ) -> Fitted | None:
     """Train on ``train``, choose the epoch with the best macro-F1 on ``val``.
 
@@ -86,6 +103,8 @@ def fit(
         (N, height, width, 3) uint8, for ``recipe.unlabelled``.
     checkpoints
         Folder in which every epoch is saved; a training that was killed goes on from there. None saves nothing.
+    logger
+        Where it can be watched besides; the run is named after the folder ``live``.
 
     Returns
     -------
@@ -110,10 +129,11 @@ def fit(
     # Its notes on devices and products are no news of this training.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     torch.set_float32_matmul_precision("highest" if recipe.precision == "32" else "high")
+    session = Session(seed, curves, live, checkpoints, logger)
     if not isinstance(recipe.probe, recipes.Nothing):
         model, score = probing.train(recipe, recipe.probe, train, val, seed=seed, curves=curves)
+        loggers.once(logger, live.name, session.settings(recipe), {MONITOR: score}, model, val)
         return Fitted(model, 0, score, recipe.batch_size)
-    session = Session(seed, curves, live, checkpoints)
     (fitted, first), recipe = memory.fitting(recipe, lambda one: _train(one, train, val, session, unlabelled))
     if isinstance(recipe.unlabelled, recipes.SelfTraining):
         assert unlabelled is not None
@@ -186,7 +206,7 @@ def _train(
     with warnings.catch_warnings():
         # Lightning warns of choices made here on purpose: loader workers, logging interval.
         warnings.filterwarnings("ignore", module=r"lightning\..*")
-        told = [Curves(session.curves, session.live), Lines(int(train.repeats.sum()))]
+        told = session.told(recipe, train, val)
         run = trainer(
             recipe, [best, *told, resume, *_callbacks(recipe)], epochs=recipe.epochs, files=resume.files
         )

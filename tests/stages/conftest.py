@@ -70,7 +70,7 @@ class Pipeline:
         assert isinstance(recipe, recipes.Recipe)
         out = Path(f"models/fold{fold}")
         live = {"curves": Path(f"curves/fold{fold}"), "live": Path(f"live/fold{fold}")}
-        train.run(recipe, fold=fold, seed=seed, **PATHS, out=out, **live)
+        train.run(recipe, launch.view(cfg, recipes.Logging), fold=fold, seed=seed, **PATHS, out=out, **live)
         return out
 
     def combine(self, cfg: params.Params, folds: tuple[int, ...] = (0,)) -> Path:
