@@ -98,7 +98,7 @@ def _fixed(graph: fx.GraphModule) -> nn.Module:
             graph.graph.erase_node(node)
     graph.delete_all_unused_submodules()
     graph.recompile()
-    fixed: nn.Module = timm.layers.freeze_batch_norm_2d(graph)  # type: ignore[no-untyped-call]
+    fixed: nn.Module = timm.layers.freeze_batch_norm_2d(graph)  # type: ignore[attr-defined, no-untyped-call]
     return fixed.train()
 
 
