@@ -274,7 +274,7 @@ def test_06_every_knob_is_read(
         for name, f in kind.model_fields.items()
     ]
     # Only of what is called as sections are: other objects may have attributes of a knob's name.
-    holders = {"cfg", "recipe"} | {name for name, annotation in knobs if "facemask." in annotation}
+    holders = {"cfg", "recipe", "watched"} | {name for name, annotation in knobs if "facemask." in annotation}
     names: set[str] = set()
     for path in [*(repository / "facemask").rglob("*.py"), *(repository / "stages").glob("*.py")]:
         if path.name not in ("config.py", "params.py", "recipes.py"):
@@ -302,6 +302,7 @@ def test_06_every_knob_is_read(
     mine = {
         "bands": launch.view(cfg, params.Bands),
         "grouping": launch.view(cfg, params.Grouping),
+        "logging": launch.view(cfg, recipes.Logging),
         "folds": params.Folds(folds=(0,)),
         "recipe": recipe(cfg),
         **{name: getattr(cfg, name) for name in ("build_manifest", "combine", "evaluate", "infer")},
