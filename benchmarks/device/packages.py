@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 
@@ -41,6 +42,8 @@ def _rembg(plan: Plan) -> Callable[[Image.Image], object]:
     wanted = "CUDAExecutionProvider" if plan.device == "cuda" else "CPUExecutionProvider"
     if wanted not in onnxruntime.get_available_providers():
         raise UserError(f"this onnxruntime has no {wanted}; the package onnxruntime-gpu has")
+    # rembg refuses a file outside a folder that it takes for its own.
+    os.environ["U2NET_HOME"] = str(material.MODEL.parent)
     from rembg import new_session, remove
 
     session = new_session("u2net_custom", providers=[wanted], model_path=str(material.MODEL))
