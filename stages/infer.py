@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from facemask.ensemble import combiner, experiments, history
 from facemask.network import reader
@@ -20,9 +21,9 @@ from facemask.records import classes, left_out, tables
 from facemask.runtime import files, progress
 from facemask.runtime.arrays import Table
 from facemask.runtime.launch import launch
-from facemask.scoring import metrics
 from facemask.settings import params
 from facemask.submission import entries, log, submission
+from facemask.submission import known as known_answers
 from facemask.submission.answering import Answerer
 
 
@@ -49,31 +50,21 @@ def run(
     table = tables.read(manifest / tables.UNLABELLED_MANIFEST.name, tables.UNLABELLED_MANIFEST)
     join = combiner.read(combined / "combiner.json")
     answerer = Answerer(cfg, [models / f"fold{fold}" for fold in folds.folds], faces, mattes)
-    # A photo that cannot be read is answered with the class frequencies of the training photos.
-    answers: Table = np.tile(np.mean([c.prior for c in answerer.trained], axis=0), (len(table), 1))
-    readable = (table["status"] == "ok").to_numpy()
-    rows = reader.rows(table[readable])
-    parts = answerer.answers(rows, engine)
-    done = progress.track(parts, total=len(rows), label="photos answered", size=len)
-    ours = np.concatenate([np.zeros((0, classes.COUNT)), *done])
-    image_ids = table["image_id"]
-    others = [experiments.answers(member, image_ids[readable]) for member in join.members]
-    answers[readable] = join.apply(np.stack([ours, *(one for one, _ in others)]))
+    answers, peeked = _combined(answerer, join, table, engine)
+    readable, image_ids = (table["status"] == "ok").to_numpy(), table["image_id"]
     photos = table["photo"][readable].tolist()
     groups, alone = identity.grouped(cfg.consensus, faces, "eval", photos), answers.copy()
     if groups is not None:
         answers[readable] = recognition.share(answers[readable], groups)
-    used = join.eval_photos_used or groups is not None or any(peeked for _, peeked in others)
-    truth = tables.read(known, tables.ANSWERS).set_index("ImageID")["ans"]
-    scored = image_ids.isin(truth.index).to_numpy()
-    true = truth.loc[image_ids[scored]].to_numpy()
-    found = metrics.score(answers[scored], true) if scored.any() else {}
+    used = peeked or groups is not None
+    truth = known_answers.read(known, image_ids)
+    found = truth.score(answers)
     about: dict[str, Any] = {"photos": len(table), "unreadable": int((~readable).sum())}
-    about |= {"scored": int(scored.sum()), "eval_photos_used": used}
+    about |= {"scored": truth.count, "eval_photos_used": used}
     about |= cfg.model_dump(mode="json", include={"views", "average"})
     if groups is not None:
-        without = metrics.rounded(metrics.score(alone[scored], true)) if scored.any() else {}
-        about["consensus"] = cfg.consensus.model_dump() | recognition.facts(groups) | {"without": without}
+        facts = recognition.facts(groups) | {"without": truth.score(alone)}
+        about["consensus"] = cfg.consensus.model_dump() | facts
     about["members"] = [asdict(member) for member in join.members]
     constant = {"unreadable, answered by a constant (class frequencies of training)": about["unreadable"]}
     told = left_out.line("infer", len(table), "eval photos", constant)
@@ -82,14 +73,30 @@ def run(
         left_out.keep(folder, told)
         if groups is not None:
             sheet.draw(folder / "groups.jpg", groups, faces, "eval", photos)
-        files.write_json(folder / "about.json", about | metrics.rounded(found))
+        files.write_json(folder / "about.json", about | found)
     told_of_use = {"eval_photos_used": True} if used else {}
-    files.write_json(scores, metrics.rounded({"eval": found["macro_f1"]} if found else {}) | told_of_use)
+    files.write_json(scores, ({"eval": found["macro_f1"]} if found else {}) | told_of_use)
     left_out.tell(told)
     if cfg.log:
         row = entries.entry(answers, combined, history.revision(), eval_photos_used=used)
         for line in log.append(Path(history.root()), row, out / "submission.csv", history.cached):
             sys.stderr.write(f"warning: {line}\n")
+
+
+def _combined(
+    answerer: Answerer, join: combiner.Combiner, table: pd.DataFrame, engine: params.Engine
+) -> tuple[Table, bool]:
+    """Answers (N, 18) to all photos, and whether a network or a past experiment has used them before."""
+    # A photo that cannot be read is answered with the class frequencies of the training photos.
+    answers: Table = np.tile(np.mean([c.prior for c in answerer.trained], axis=0), (len(table), 1))
+    readable = table["status"] == "ok"
+    rows = reader.rows(table[readable])
+    parts = answerer.answers(rows, engine)
+    done = progress.track(parts, total=len(rows), label="photos answered", size=len)
+    ours = np.concatenate([np.zeros((0, classes.COUNT)), *done])
+    others = [experiments.answers(member, table["image_id"][readable]) for member in join.members]
+    answers[readable] = join.apply(np.stack([ours, *(one for one, _ in others)]))
+    return answers, join.eval_photos_used or any(peeked for _, peeked in others)
 
 
 def main() -> None:

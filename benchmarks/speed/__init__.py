@@ -8,7 +8,7 @@ material
     the photos: real faces where they lie beside the project, else drawn people
 face_crop, background_removal, one_percent_more
     preparing photos
-train_loop, plain_script, infer, features
+train_loop, plain_script, infer, features, predict, serve
     networks
 noop
     a ``dvc repro`` that has nothing to do

@@ -1,1 +1,1 @@
-"""What breaks it? Kills, damaged input and long queues, counted: ``python -m benchmarks.torture``."""
+"""What breaks it? Kills and damaged input, counted: ``python -m benchmarks.torture``."""

@@ -16,4 +16,6 @@ quality
     faces that are small, cut, blurred or dark, and blank photos
 duplicates
     one face under two names, or in training and eval photos
+facts
+    what is read of earlier stages, and what is told besides the suspects
 """

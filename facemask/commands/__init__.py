@@ -1,5 +1,7 @@
 """What a person types: ``python -m facemask``.
 
+options
+    the words that each command takes
 assignments
     keys of ``params.yaml`` that are set
 check
@@ -24,4 +26,12 @@ rate_curve
     the learning-rate finder's curve, as a picture
 page
     the frame of ``dvc plots show``, with its scripts inside
+coverage
+    rows and columns of its input that a network never looks at
+search
+    better params, searched in experiments
+objects
+    DVC's cache, hashed again
+backbones
+    the catalogue of timm's networks
 """

@@ -14,4 +14,6 @@ comparison
     all of it together
 text, markdown, page
     it, for a terminal, a pull request and a browser
+pages
+    as Markdown for a pull request, and as one HTML file
 """

@@ -6,4 +6,6 @@ faces
     the one face of each photo, its fallbacks and its crop
 sheet
     the contact sheet of the crops
+alignment
+    boxes turned so that landmarks lie where a template has them
 """

@@ -19,7 +19,6 @@ from typing import Any, Final
 import numpy as np
 import onnxruntime
 import requests
-from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 from PIL import Image
 from rembg import new_session
 from rembg.sessions import sessions
@@ -28,18 +27,9 @@ from rembg.sessions.base import BaseSession
 from facemask.runtime import files
 from facemask.runtime.arrays import Pixels
 from facemask.runtime.errors import UserError
+from facemask.runtime.refusals import REFUSALS
 
 _ORIGIN: Final = "https://github.com/danielgatis/rembg/releases"
-# onnxruntime's exceptions have no common base.
-_REFUSALS: Final = (
-    runtime.EPFail,
-    runtime.Fail,
-    runtime.InvalidArgument,
-    runtime.InvalidGraph,
-    runtime.InvalidProtobuf,
-    runtime.NotImplemented,
-    runtime.RuntimeException,
-)
 # These want a prompt or give several mattes.
 _UNFIT: Final = frozenset({"sam", "u2net_cloth_seg"})
 
@@ -131,7 +121,7 @@ class Network:
         try:
             with _home(file.parent) if own else contextlib.nullcontext():
                 self._session = new_session(model, options, providers=providers(), **own)
-        except _REFUSALS as error:
+        except REFUSALS as error:
             raise _refused(file, error) from None
 
     def matte(self, photo: Pixels) -> Pixels:
@@ -147,7 +137,7 @@ class Network:
             warnings.simplefilter("ignore", RuntimeWarning)
             try:
                 found = self._session.predict(Image.fromarray(photo))[0]
-            except (*_REFUSALS, IndexError) as error:
+            except (*REFUSALS, IndexError) as error:
                 raise _refused(self._file, error) from None
         return np.array(found, dtype=np.uint8)
 

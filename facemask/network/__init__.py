@@ -16,4 +16,6 @@ tta
     test-time augmentation: the views of a photo
 libraries
     timm, without what it would import for nothing
+onnx_file
+    networks from ONNX files, as backbones
 """

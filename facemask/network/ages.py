@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Sequence
 from typing import assert_never
 
@@ -14,7 +15,7 @@ from facemask.records.bands import Cuts
 from facemask.settings import recipes
 
 
-class Ages(nn.Module):
+class Ages(nn.Module, abc.ABC):
     """What a head asks of its age classifier.
 
     Attributes
@@ -25,13 +26,13 @@ class Ages(nn.Module):
 
     output: Output
 
+    @abc.abstractmethod
     def targets(self, bands: Tensor, ages: Tensor) -> Tensor:
         """Soft targets (N, classes), float32, rows summing to 1, of bands 0..2 (N,) and ages in years (N,)."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def log_bands(self, logits: Tensor) -> Tensor:
         """Log-probabilities (N, 3) of the bands, float32, of (N, width) logits."""
-        raise NotImplementedError
 
 
 class Bands(Ages):

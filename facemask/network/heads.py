@@ -6,6 +6,7 @@ nothing about heads; ``log_table`` joins the names into log-probabilities of the
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Mapping
 from typing import assert_never
 
@@ -27,7 +28,7 @@ ALL = ("all",)
 MASKS, GENDERS, BANDS = classes.SHAPE
 
 
-class Head(nn.Module):
+class Head(nn.Module, abc.ABC):
     """What a classifier and a trainer ask of a head.
 
     Attributes
@@ -52,27 +53,27 @@ class Head(nn.Module):
         """Dropout draws a photo in training."""
         return self.dropout.samples
 
+    @abc.abstractmethod
     def forward(self, features: Mapping[str, Tensor]) -> Named:
         """Named logits, each (N, width), of features (N, D) by branch.
 
         In training they have ``samples * N`` rows: the batch whole, once a draw.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def targets(self, labels: Tensor, ages: Tensor) -> Named:
         """Soft targets for each name, (N, classes) float32, of classes 0..17 (N,) and ages in years (N,).
 
         Rows of an output that does not apply to the photo are 0.
         """
-        raise NotImplementedError
 
     def margin(self, logits: Named, targets: Named) -> Named:
         """Logits for the loss: made harder in training where the head wants a margin, else as they are."""
         return logits
 
+    @abc.abstractmethod
     def log_table(self, logits: Named) -> Tensor:
         """Log-probabilities (N, 18); rows of their exponential sum to 1."""
-        raise NotImplementedError
 
 
 class Eighteen(Head):

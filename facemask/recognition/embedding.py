@@ -10,24 +10,15 @@ from typing import Any, Final
 import cv2
 import numpy as np
 import onnxruntime
-from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
 from facemask.runtime import files
 from facemask.runtime.arrays import Floats32, Pixels
 from facemask.runtime.errors import UserError
+from facemask.runtime.refusals import REFUSALS
 from facemask.settings import params
 
 # Numbers in a vector, at most.
 LENGTH: Final = 512
-# onnxruntime's exceptions have no common base.
-_REFUSALS: Final = (
-    runtime.Fail,
-    runtime.InvalidArgument,
-    runtime.InvalidGraph,
-    runtime.InvalidProtobuf,
-    runtime.NotImplemented,
-    runtime.RuntimeException,
-)
 
 
 def require(cfg: params.FaceNetworkFile) -> None:
@@ -69,7 +60,7 @@ def vectors(cfg: params.FaceNetworkFile, faces: Sequence[Pixels]) -> list[bytes]
     scaled = ((batch.astype(np.float32) - np.float32(cfg.mean)) / np.float32(cfg.std)).transpose(0, 3, 1, 2)
     try:
         features = np.concatenate([session.run(None, {name: one[None]})[0] for one in scaled])
-    except _REFUSALS as error:
+    except REFUSALS as error:
         raise _unfit(cfg, error) from None
     if features.ndim < 2 or len(features) != len(faces):
         raise _unfit(cfg, f"its output for {len(faces)} faces is {features.shape}")
@@ -97,7 +88,7 @@ def _session(cfg: params.FaceNetworkFile) -> tuple[Any, str, tuple[int, int]]:
     options.log_severity_level = 4
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except _REFUSALS as error:
+    except REFUSALS as error:
         raise _unfit(cfg, error) from None
     shapes = [one.shape for one in session.get_inputs()]
     if len(shapes) != 1 or len(shapes[0]) != 4 or not all(isinstance(side, int) for side in shapes[0][2:]):

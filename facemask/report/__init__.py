@@ -22,4 +22,6 @@ sections
     the page's content, section by section
 page
     one HTML file from the content and the room's templates
+population, content, gallery
+    the page's data, what its templates ask for, its pictures
 """

@@ -22,6 +22,10 @@ files
     atomic writes and checksummed reads
 shortages
     lack of room, permission or memory, in one line
+hidden
+    modules that an import does not find
+refusals
+    what onnxruntime raises for files that it cannot use
 errors
     the one exception that a user sees
 """

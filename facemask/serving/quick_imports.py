@@ -1,7 +1,7 @@
 """Libraries that the networks' libraries import and that no answer needs: left out, so that the first answer is early.
 
 Of some nine seconds that timm and torchvision take to import, nearly four are torch's compiler, of which torchvision
-wants one function and timm a decorator, and wandb, which timm only looks for; half a second is garbage collection.
+wants one function and timm a decorator; half a second is garbage collection.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from types import ModuleType
 from typing import Any, Final
 from unittest import mock
 
+from facemask.runtime.hidden import hidden
+
 _COMPILER: Final = "torch._dynamo.utils"
 
 
 @contextlib.contextmanager
 def lean() -> Iterator[None]:
-    """Import timm and torchvision in the block, without torch's compiler and wandb; both can be imported after it.
+    """Import timm and torchvision in the block, without torch's compiler, which can be imported after it.
 
     Does nothing where the compiler has been imported already.
     """
@@ -30,18 +32,12 @@ def lean() -> Iterator[None]:
         return
     compiler = ModuleType(_COMPILER)
     compiler.__dict__["is_compile_supported"] = lambda device: False
-    absent: dict[str, Any] = {_COMPILER: compiler}
-    if "wandb" not in sys.modules:
-        absent["wandb"] = None
     collecting = gc.isenabled()
     gc.disable()
-    sys.modules.update(absent)
     try:
-        with mock.patch.object(torch.compiler, "disable", _plain):
+        with hidden({_COMPILER: compiler}), mock.patch.object(torch.compiler, "disable", _plain):
             yield
     finally:
-        for name in absent:
-            del sys.modules[name]
         if collecting:
             gc.enable()
 

@@ -2,6 +2,8 @@
 
 answering
     this experiment's answers, wherever they are computed
+known
+    photos whose class is known, and what answers to them score
 submission
     the contest's answer file, checked
 log

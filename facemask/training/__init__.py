@@ -24,4 +24,6 @@ pseudo, refitting
     self-training on unlabelled photos; a logistic regression in place of the head
 rates
     learning-rate finder
+loggers
+    TensorBoard, Weights & Biases or MLflow beside the curves
 """
