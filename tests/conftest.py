@@ -27,7 +27,7 @@ from dvc.repo import Repo
 from PIL import Image
 
 from facemask.settings import loading, params
-from tests import warm
+from tests import headless, warm
 
 # A suite that a shell started in the background inherits a Ctrl-C that is ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -188,6 +188,12 @@ def quick_stages(_stages_path: str) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", _stages_path)
         yield
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Any]:
+    """A browser without a window; a module that asks for it is marked ``headless.NEEDED``."""
+    yield from headless.start(tmp_path / "profile")
 
 
 @pytest.fixture(scope="module")

@@ -2,49 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from facemask.labels import fixes
 from facemask.review import server
+from tests import headless
+from tests.headless import wait
 
 from .conftest import HEADER, OLD, Case
 
-webdriver = pytest.importorskip("selenium.webdriver")
-
-BROWSER, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not (BROWSER and DRIVER), reason="chromium and chromedriver are not installed"),
-]
-
-
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Any]:
-    from selenium.webdriver.chrome.options import Options
-    from selenium.webdriver.chrome.service import Service
-
-    options = Options()
-    options.binary_location = str(BROWSER)
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        f"--user-data-dir={tmp_path / 'profile'}",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
-    try:
-        yield driver
-    finally:
-        driver.quit()
+pytestmark = headless.NEEDED
 
 
 @pytest.fixture
@@ -55,13 +25,6 @@ def page(case: Case) -> str:
     threading.Thread(target=server.serve, args=(case.desk(),), kwargs=arguments, daemon=True).start()
     wait(lambda: bool(told))
     return told[0]
-
-
-def wait(done: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end, "nothing came"
-        time.sleep(0.05)
 
 
 def text(browser: Any, name: str) -> str:

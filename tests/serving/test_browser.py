@@ -2,47 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
-import time
 
 import pytest
 from PIL import Image
 
 import facemask
 from facemask.serving import server
+from tests import headless
+from tests.headless import wait
 
-webdriver = pytest.importorskip("selenium.webdriver")
-
-BROWSER, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not (BROWSER and DRIVER), reason="chromium and chromedriver are not installed"),
-]
-
-
-@pytest.fixture
-def browser(tmp_path):
-    from selenium.webdriver.chrome.options import Options
-    from selenium.webdriver.chrome.service import Service
-
-    options = Options()
-    options.binary_location = BROWSER
-    camera = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
-    profile = f"--user-data-dir={tmp_path / 'profile'}"
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", profile, *camera):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    yield driver
-    driver.quit()
-
-
-def wait(done, seconds=120):
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end, "nothing came"
-        time.sleep(0.05)
+pytestmark = headless.NEEDED
 
 
 @pytest.fixture

@@ -25,18 +25,7 @@ from facemask.runtime.errors import UserError
 COLUMNS = list(classes.columns())
 
 
-def encoded(photo, kind="PNG"):
-    stream = io.BytesIO()
-    Image.fromarray(photo).save(stream, kind)
-    return stream.getvalue()
-
-
-@pytest.fixture
-def model(write_run, tmp_path):
-    return facemask.load(write_run(tmp_path / "project"))
-
-
-def test_a_file_its_bytes_and_its_pixels_are_answered_alike(model, photo, tmp_path):
+def test_a_file_its_bytes_and_its_pixels_are_answered_alike(model, photo, tmp_path, encoded):
     path = tmp_path / "a.png"
     path.write_bytes(encoded(photo))
     table = model.predict([path, str(path), encoded(photo), photo])
@@ -65,7 +54,7 @@ def test_what_is_no_image_is_refused(model, wrong):
         model.predict([wrong])
 
 
-def test_unreadable_photos_keep_their_rows(model, photo, tmp_path):
+def test_unreadable_photos_keep_their_rows(model, photo, tmp_path, encoded):
     whole = encoded(photo)
     (tmp_path / "text.jpg").write_text("hello")
     given = [b"", whole, whole[:200], tmp_path / "text.jpg", tmp_path / "absent.jpg", tmp_path]
@@ -76,7 +65,7 @@ def test_unreadable_photos_keep_their_rows(model, photo, tmp_path):
     assert table[COLUMNS].isna().all(axis=1).tolist() == [True, False, True, True, True, True]
 
 
-def test_heic_and_the_first_picture_of_an_animation_are_read(model, photo):
+def test_heic_and_the_first_picture_of_an_animation_are_read(model, photo, encoded):
     pillow_heif = pytest.importorskip("pillow_heif")
     stream = io.BytesIO()
     pillow_heif.from_pillow(Image.fromarray(photo)).save(stream, quality=95)

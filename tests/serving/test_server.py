@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import socket
 import struct
 import tempfile
@@ -12,25 +11,12 @@ from concurrent import futures
 
 import numpy as np
 import pytest
-from PIL import Image
 from starlette.testclient import TestClient
 
-import facemask
 from facemask.runtime.errors import UserError
 from facemask.serving import limits, server
 
 HERE = "http://127.0.0.1:8000"
-
-
-def encoded(photo, kind="PNG"):
-    stream = io.BytesIO()
-    Image.fromarray(photo).save(stream, kind)
-    return stream.getvalue()
-
-
-@pytest.fixture
-def model(write_run, tmp_path):
-    return facemask.load(write_run(tmp_path / "project"))
 
 
 @pytest.fixture
@@ -40,7 +26,7 @@ def client(model):
         yield client
 
 
-def test_answers_are_those_of_predict(client, model, photo):
+def test_answers_are_those_of_predict(client, model, photo, encoded):
     others = [photo, np.roll(photo, 9)]
     files = [("photos", (f"{k}.png", encoded(one))) for k, one in enumerate(others)]
     said = client.post("/predict", files=files).json()["photos"]
@@ -58,7 +44,7 @@ def test_answers_are_those_of_predict(client, model, photo):
     assert alone.json()["photos"][0]["faces"] == said[0]["faces"]
 
 
-def test_unreadable_photos_are_answered_with_the_reason(client, photo):
+def test_unreadable_photos_are_answered_with_the_reason(client, photo, encoded):
     files = [
         ("photos", ("a.png", encoded(photo))),
         ("photos", ("b.jpg", b"no photo")),
@@ -108,7 +94,7 @@ def test_requests_that_are_too_much_or_nothing(client):
         assert (answer.status_code, set(answer.json())) == (status, {"error"})
 
 
-def test_other_hosts_and_origins_are_refused(client, photo):
+def test_other_hosts_and_origins_are_refused(client, photo, encoded):
     for headers in (
         {"host": "evil.example"},
         {"host": "127.0.0.1.evil.example:8000"},
@@ -126,7 +112,9 @@ def test_other_hosts_and_origins_are_refused(client, photo):
             assert answer.status_code == 403, headers
 
 
-def test_every_face_of_a_combination_that_cannot_tell_is_refused_alone(client, model, photo, monkeypatch):
+def test_every_face_of_a_combination_that_cannot_tell_is_refused_alone(
+    client, model, photo, monkeypatch, encoded
+):
     def look(photos, *, every=False, real=model.look):
         if every:
             raise UserError("cannot be told")
@@ -162,7 +150,7 @@ def test_pages_need_no_other_site(client):
     assert client.get("/health").json() == {"status": "ok", "folds": 2, "size": [32, 24]}
 
 
-def test_a_full_queue_says_so_and_takes_more_later(client, model, photo, monkeypatch):
+def test_a_full_queue_says_so_and_takes_more_later(client, model, photo, monkeypatch, encoded):
     busy, begun = threading.Event(), threading.Event()
     look = model.look
 
@@ -188,7 +176,7 @@ def test_a_full_queue_says_so_and_takes_more_later(client, model, photo, monkeyp
     assert client.post("/predict", content=data).status_code == 200
 
 
-def test_nothing_is_put_on_disk(model, monkeypatch):
+def test_nothing_is_put_on_disk(model, monkeypatch, encoded):
     """Starlette would put photos of more than a megabyte there."""
 
     def refuse(*_, **__):
@@ -204,7 +192,7 @@ def test_nothing_is_put_on_disk(model, monkeypatch):
 
 
 @pytest.mark.slow
-def test_heat_maps_come_with_the_faces(client, photo):
+def test_heat_maps_come_with_the_faces(client, photo, encoded):
     said = client.post("/predict", content=encoded(photo), params={"heatmap": True}).json()["photos"][0]
     picture = said["faces"][0]["heatmap"]
     assert picture.startswith("data:image/jpeg;base64,")
