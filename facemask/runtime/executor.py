@@ -27,6 +27,8 @@ Result = TypeVar("Result")
 
 _task: Callable[[Any], Any] | None = None
 _SOCKETS: Final = "facemask-pool-"
+# The path of a socket may have 103 bytes (macOS; Linux 107), and 41 of them are its folder's name and its own.
+_LONGEST: Final = 103 - 41
 
 
 class Executor(Protocol):
@@ -130,7 +132,7 @@ def _local(
 
 def _start_fork_server() -> None:
     """Start it deaf to Ctrl-C, which reaches workers too and is answered by this process alone."""
-    _own_folder()
+    keep_sockets()
     if threading.current_thread() is not threading.main_thread():
         forkserver.ensure_running()
         return
@@ -141,24 +143,28 @@ def _start_fork_server() -> None:
         signal.signal(signal.SIGINT, before)
 
 
-def _own_folder() -> None:
+def keep_sockets() -> None:
     """Let multiprocessing keep its sockets in a locked folder, and remove those of processes that were killed.
 
-    Its own folder in ``TMPDIR`` would stay behind, and nothing would tell whose it was.
+    Its own folder in ``TMPDIR`` would stay behind, and nothing would tell whose it was; and in a long ``TMPDIR`` no
+    socket can be opened at all. To be called before processes are started that send each other open files.
     """
     config: dict[str, Any] = multiprocessing.current_process()._config  # type: ignore[attr-defined]
     if config.get("tempdir"):
         return
-    for left in Path(tempfile.gettempdir()).glob(f"{_SOCKETS}*/lock"):
+    home = tempfile.gettempdir()
+    if len(os.fsencode(home)) > _LONGEST:
+        home = "/tmp"
+    for left in Path(home).glob(f"{_SOCKETS}*/lock"):
         with contextlib.suppress(Timeout, OSError), FileLock(left, blocking=False):
             shutil.rmtree(left.parent)
-    folder = Path(tempfile.mkdtemp(prefix=_SOCKETS))
+    folder = Path(tempfile.mkdtemp(prefix=_SOCKETS, dir=home))
     lock = FileLock(folder / "lock")
     with contextlib.suppress(OSError):
         lock.acquire()
     if not (folder / "lock").exists():
         # Another process that was starting has taken it for left behind.
-        _own_folder()
+        keep_sockets()
         return
     config["tempdir"] = str(folder)
     # It also keeps the lock, which is held as long as something names it.

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from facemask.records import bands
-from facemask.runtime import hardware
+from facemask.runtime import executor, hardware
 from facemask.runtime.arrays import Floats, Ints, Pixels
 from facemask.settings import recipes
 from facemask.training.augment import Augmentation
@@ -203,6 +203,8 @@ class Batches(Dataset[Batch]):
 def loader(photos: Dataset[T], order: Sampler[BatchPlan]) -> DataLoader[T]:
     """Iterate ``photos`` in ``order``, ahead of the training loop where the machine has cores for it."""
     workers = hardware.loader_workers()
+    if workers:
+        executor.keep_sockets()
     # OpenCV's own threads would fight with the network's, and a process forked where they have run hangs in them.
     cv2.setNumThreads(1)
     return DataLoader(

@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -58,19 +59,35 @@ if __name__ == "__main__":
 """
 
 
-def test_what_a_killed_pool_left_in_tmpdir_goes_at_the_next_start(tmp_path: Path, repository: Path) -> None:
+@pytest.fixture
+def pool(tmp_path: Path, repository: Path) -> Callable[..., int]:
+    """Run the pool of a script with a ``TMPDIR`` of one's own; with a further word it is killed at its first result."""
     (tmp_path / "pool.py").write_text(POOL)
-    (tmp_path / "tmp").mkdir()
-    more = {"TMPDIR": str(tmp_path / "tmp"), "PYTHONPATH": str(repository)}
 
-    def run(*words: str) -> int:
+    def run(folder: Path, *words: str) -> int:
         command = [sys.executable, str(tmp_path / "pool.py"), *words]
-        return subprocess.run(command, env=os.environ | more, check=False).returncode
+        environment = os.environ | {"TMPDIR": str(folder), "PYTHONPATH": str(repository)}
+        return subprocess.run(command, env=environment, check=False).returncode
 
-    assert run("die") == -signal.SIGKILL
-    (left,) = (tmp_path / "tmp").iterdir()
-    assert run("die") == -signal.SIGKILL
-    (other,) = (tmp_path / "tmp").iterdir()
-    assert other != left
-    assert run() == 0
-    assert list((tmp_path / "tmp").iterdir()) == []
+    return run
+
+
+def test_what_a_killed_pool_left_in_tmpdir_goes_at_the_next_start(pool: Callable[..., int]) -> None:
+    # pytest's own folders may be too long for a socket's path.
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        assert pool(Path(folder), "die") == -signal.SIGKILL
+        (left,) = Path(folder).iterdir()
+        assert pool(Path(folder), "die") == -signal.SIGKILL
+        (other,) = Path(folder).iterdir()
+        assert other != left
+        assert pool(Path(folder)) == 0
+        assert list(Path(folder).iterdir()) == []
+
+
+@pytest.mark.parametrize("length", [62, 63, 200])
+def test_a_tmpdir_of_any_length_will_do(length: int, pool: Callable[..., int]) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        long = Path(folder) / ("x" * (length - len(folder) - 1))
+        long.mkdir()
+        assert pool(long) == 0
+        assert list(long.iterdir()) == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import tempfile
 from dataclasses import replace
 
 import cv2
@@ -154,6 +156,18 @@ def test_batches_do_not_depend_on_loader_workers(side, workers, monkeypatch):
 
     for one, other in zip(seen(0), seen(workers), strict=True):
         assert np.array_equal(one, other)
+
+
+def test_loader_workers_do_with_a_long_tmpdir(side, monkeypatch, tmp_path):
+    """They hand over tensors through sockets, whose paths have a limit."""
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    monkeypatch.setitem(multiprocessing.current_process()._config, "tempdir", None)
+    monkeypatch.setattr("facemask.runtime.hardware.loader_workers", lambda: 1)
+    order = EpochBatchSampler(side.repeats, batch_size=4, seed=3, shuffle=True)
+    assert len(list(loader(Batches(side, None), order))) == 3
+    assert list(long.iterdir()) == []
 
 
 def test_a_batch_depends_on_its_seed_epoch_and_place_alone(side):
