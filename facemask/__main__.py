@@ -184,7 +184,10 @@ def page(_: argparse.Namespace) -> None:
 
 def predict(arguments: argparse.Namespace) -> None:
     """Answer photos with the trained model: mask, gender, age band of each face."""
-    from facemask.commands import predict
+    from facemask.runtime.imports import lean
+
+    with lean():
+        from facemask.commands import predict
 
     form: predict.Form = "json" if arguments.json else "csv" if arguments.csv else "table"
     every = arguments.faces == "all"

@@ -2,9 +2,10 @@
 
 import os
 
-from facemask.runtime import parent
+from facemask.runtime import imports, parent
 
 # Set by DVC: a stage begins here, before it imports what takes seconds.
 if "DVC_STAGE" in os.environ:
     parent.quietly()
     parent.follow()
+    imports.begin()

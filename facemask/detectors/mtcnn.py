@@ -23,12 +23,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from facenet_pytorch.models.mtcnn import ONet, PNet, RNet
 from torch import Tensor
-from torchvision.ops import nms  # type: ignore[import-untyped]
 
 from facemask.runtime import threads
 from facemask.runtime.arrays import Floats, Pixels
+from facemask.runtime.imports import lean
+
+with lean():
+    from facenet_pytorch.models.mtcnn import ONet, PNet, RNet
+    from torchvision.ops import nms  # type: ignore[import-untyped]
 
 FACTOR: Final = 0.709
 _PHOTOS: Final = 8

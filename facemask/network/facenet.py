@@ -6,13 +6,16 @@ import socket
 from pathlib import Path
 from typing import Any, Literal, assert_never
 
-from facenet_pytorch.models.inception_resnet_v1 import InceptionResnetV1, get_torch_home
-from facenet_pytorch.models.utils.download import download_url_to_file
 from torch import nn
 
 from facemask.network import weights
 from facemask.runtime.errors import UserError
+from facemask.runtime.imports import lean
 from facemask.settings import recipes
+
+with lean():
+    from facenet_pytorch.models.inception_resnet_v1 import InceptionResnetV1, get_torch_home
+    from facenet_pytorch.models.utils.download import download_url_to_file
 
 RELEASE = "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/"
 FILES = {

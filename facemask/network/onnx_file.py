@@ -19,8 +19,6 @@ import onnx
 import torch
 from google.protobuf.message import DecodeError
 from onnx.external_data_helper import uses_external_data
-from onnx2torch import convert
-from onnx2torch.node_converters.registry import get_converter
 from torch import Tensor, fx, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -29,7 +27,12 @@ from facemask.network import layers, pooling
 from facemask.network.libraries import timm
 from facemask.runtime import files
 from facemask.runtime.errors import UserError
+from facemask.runtime.imports import lean
 from facemask.settings import recipes
+
+with lean():
+    from onnx2torch import convert
+    from onnx2torch.node_converters.registry import get_converter
 
 _KEYS: Final = "train.backbone."
 _FETCH: Final = "put the file there or name another one"

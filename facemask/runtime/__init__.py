@@ -22,8 +22,8 @@ files
     atomic writes and checksummed reads
 shortages
     lack of room, permission or memory, in one line
-hidden
-    modules that an import does not find
+imports
+    big libraries without what they would import for nothing
 refusals
     what onnxruntime raises for files that it cannot use
 errors

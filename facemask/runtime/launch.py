@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import inspect
 import os
 import sys
@@ -66,6 +67,7 @@ def launch(run: Callable[..., None]) -> None:
     started beside a running one, a lack of room, of a permission or of memory, and an edit of what the stage was given
     while it ran: DVC, which hashes dependencies after a command, would record it as used. Ctrl-C is one line too.
     """
+    gc.enable()
     stage = run.__module__ if run.__module__ != "__main__" else Path(sys.argv[0]).stem
     stage = stage.rsplit(".", 1)[-1]
     kinds = typing.get_type_hints(run)

@@ -28,8 +28,6 @@ batching
     single requests answered together
 limits, server
     the model over HTTP: what a request may be, what is answered
-quick_imports
-    libraries that the networks' libraries import and that no answer needs
 loading
     a trained model, loaded without what it does not need
 """

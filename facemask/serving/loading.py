@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facemask.serving import quick_imports
+from facemask.runtime.imports import lean
 
 if TYPE_CHECKING:
     from facemask.serving.predictor import Predictor
@@ -26,6 +26,6 @@ def load(path: str | Path = ".", revision: str = "") -> Predictor:
     UserError
         If a file of the run is missing, damaged or of another version, or the revision means nothing.
     """
-    with quick_imports.lean():
+    with lean():
         from facemask.serving import predictor
     return predictor.load(path, revision)

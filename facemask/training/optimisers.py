@@ -8,18 +8,21 @@ import warnings
 from typing import TYPE_CHECKING, Any, assert_never, cast
 
 import torch
-from timm.optim import (  # type: ignore[attr-defined]
-    create_optimizer_v2,
-    get_optimizer_info,
-    list_optimizers,
-    param_groups_layer_decay,
-    param_groups_weight_decay,
-)
 from torch import nn
 
 from facemask.network.layers import Layers
 from facemask.runtime.errors import UserError
+from facemask.runtime.imports import lean
 from facemask.settings import recipes
+
+with lean():
+    from timm.optim import (  # type: ignore[attr-defined]
+        create_optimizer_v2,
+        get_optimizer_info,
+        list_optimizers,
+        param_groups_layer_decay,
+        param_groups_weight_decay,
+    )
 
 if TYPE_CHECKING:
     from facemask.network.classifier import Classifier

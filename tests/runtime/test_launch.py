@@ -172,3 +172,22 @@ def test_a_second_copy_is_locked_out(project: Path, repository: Path) -> None:
     assert other.stderr == "error: nothing to do\n"
     after = subprocess.run([*command, "0"], env=environment, capture_output=True, text=True, check=False)
     assert after.stderr == "error: nothing to do\n"
+
+
+def test_garbage_is_collected_again_once_a_stage_works(repository: Path, project: Path) -> None:
+    """It is put off while the stage's libraries are imported, in the stage's own process alone."""
+    program = (
+        "import gc, sys; sys.orig_argv = sys.orig_argv[:1] + {words}; import stages; print(gc.isenabled()); "
+    )
+    program += "from facemask.runtime import launch; sys.argv = ['stage']\n"
+    program += "def run() -> None:\n    print(gc.isenabled())\nlaunch.launch(run)"
+
+    def seen(words: list[str]) -> list[str]:
+        command = [sys.executable, "-c", program.format(words=words)]
+        environment = os.environ | {"DVC_STAGE": "train", "PYTHONPATH": str(repository)}
+        return subprocess.run(
+            command, cwd=project, env=environment, stdout=subprocess.PIPE, text=True, check=True
+        ).stdout.split()
+
+    assert seen(["-m", "stages.train"]) == ["False", "True"]
+    assert seen(["-c", "from multiprocessing.forkserver import main"]) == ["True", "True"]
