@@ -90,9 +90,11 @@ def read(folder: Path, project: Path, revision: str) -> Run:
     try:
         text = (folder / LOCK).read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
-        raise UserError(
-            f"{where}: no {LOCK}, so no finished run; name a project's folder in which `dvc repro` has run"
-        ) from None
+        if (folder / "model.onnx").exists():
+            told = "a folder that export wrote, for use without facemask: its example.py answers; or name the project's"
+        else:
+            told = f"no {LOCK}, so no finished run; name a project's folder in which `dvc repro` has run"
+        raise UserError(f"{where}: {told}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{where}: {LOCK} cannot be read ({error})") from None
     used = _used(text, f"{where}: {LOCK}")

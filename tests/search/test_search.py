@@ -239,10 +239,11 @@ def test_choices_with_knobs_and_whole_numbers_come_back_as_they_were(here):
     assert kept()[0].params == {"train.mixing": '{"kind": "none"}', "train.epochs": 1} or len(kept()) == 6
 
 
-def test_the_shipped_space_goes_with_its_preset(repository, params_yaml):
-    preset = yaml.safe_load((repository / "presets" / "realfaces.yaml").read_text())["params"]
+@pytest.mark.parametrize("name", ["realfaces", "quick"])
+def test_a_shipped_space_goes_with_its_preset(name, repository, params_yaml):
+    preset = yaml.safe_load((repository / "presets" / f"{name}.yaml").read_text())["params"]
     content = presets.merge(params_yaml, preset)
-    found = space.read(repository / "presets" / "spaces" / "realfaces.yaml", content)
+    found = space.read(repository / "presets" / "spaces" / f"{name}.yaml", content)
     assert len(found.params) > 5
 
 

@@ -129,6 +129,10 @@ def test_a_further_finder_is_shown_what_the_first_found_nothing_in(write_run, ph
     ("harm", "told"),
     [
         (lambda at: (at / "dvc.lock").unlink(), "no dvc.lock, so no finished run"),
+        (
+            lambda at: (at / "dvc.lock").rename(at / "model.onnx"),
+            "a folder that export wrote, .* its example.py",
+        ),
         (lambda at: (at / "dvc.lock").write_text("a: ["), "not a lock file of DVC"),
         (lambda at: (at / "dvc.lock").write_text("stages: 3"), "not a lock file of DVC"),
         (lambda at: (at / "dvc.lock").write_text("stages: {face_crop: {}}"), "nothing about 'params'"),
