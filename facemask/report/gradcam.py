@@ -48,7 +48,8 @@ def heat(model: Classifier, photos: Pixels, chosen: Ints) -> Floats32 | None:
     Parameters
     ----------
     model
-        In evaluation mode; moved to the CPU, so that the same photos give the same maps.
+        In evaluation mode; moved to the CPU, so that the same photos give the same maps, and unfrozen: what was not
+        trained speaks for a class too.
     photos
         (N, H, W, 3), of the network's size.
     chosen
@@ -58,7 +59,7 @@ def heat(model: Classifier, photos: Pixels, chosen: Ints) -> Floats32 | None:
     -------
     None if no layer of the network gives a map of which its answer depends.
     """
-    whole = _Channels(model.cpu().eval())
+    whole = _Channels(model.cpu().eval()).requires_grad_()
     with threads.one_thread():
         found = [_layer(whole, backbone, photos[:1]) for backbone in model.backbones.values()]
         layers = [one for one in found if one is not None]
@@ -124,7 +125,10 @@ def _layer(whole: _Channels, backbone: nn.Module, photo: Pixels) -> tuple[nn.Mod
     grids = [tuple(vars(module)["grid_size"]) for module in backbone.modules() if "grid_size" in vars(module)]
 
     def note(module: nn.Module, _: object, output: object) -> None:
-        if isinstance(output, Tensor) and (maps := _form(backbone, output, grids)) is not None:
+        # What comes before the first weight, such as a normalisation, has no gradient.
+        if not isinstance(output, Tensor) or not output.requires_grad:
+            return
+        if (maps := _form(backbone, output, grids)) is not None:
             seen.append((module, maps, output))
 
     # Inside attention there are maps of heads and of windows.

@@ -13,6 +13,7 @@ from tqdm import tqdm
 Item = TypeVar("Item")
 
 SETTLED: Final = 3.0
+SHORT: Final = 1.0
 _UNSETTLED: Final = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}]"
 
 
@@ -38,7 +39,8 @@ def track(
     size
         How much of ``total`` an item is; one by default, ``len`` for batches.
     every
-        Without a terminal: at most one line in this many seconds, and one at the end.
+        Without a terminal: at most one line in this many seconds, and one at the end. What is done within
+        :data:`SHORT` seconds is not told.
     """
     start = told = time.monotonic()
     first: tuple[float, int] | None = None
@@ -59,7 +61,8 @@ def track(
             if settled := now - first[0] >= SETTLED and done > first[1]:
                 bar.bar_format = None
             bar.update(size(item))
-            if bar.disable and (done == total or now - told >= every):
+            ended = done == total and now - start >= SHORT
+            if bar.disable and (ended or now - told >= every):
                 told = now
                 rest = f" in {now - start:.1f} s" if done == total else ""
                 if settled and not rest:

@@ -73,6 +73,17 @@ def test_networks_of_all_kinds_have_a_map(toy_yaml, name, size, backbones, optio
     np.testing.assert_array_equal(gradcam.heat(model, photos, np.array([1, 5, 9])), found)
 
 
+def test_a_frozen_network_that_begins_without_weights_has_a_map(toy_yaml):
+    """As one from an ONNX file that normalises by itself."""
+    model = classifier(toy_yaml, "test_resnet", [64, 48])
+    model.backbones["all"] = nn.Sequential(nn.Hardtanh(), model.backbones["all"])
+    model.requires_grad_(False)
+    photos = np.random.default_rng(0).integers(0, 256, (2, 64, 48, 3), dtype=np.uint8)
+    found = gradcam.heat(model, photos, np.array([1, 5]))
+    assert found.max() == pytest.approx(1)
+    assert found.std() > 0.01
+
+
 def test_a_network_without_maps_has_none(toy_yaml):
     model = classifier(toy_yaml, "test_resnet", [32, 24])
     model.backbones["all"] = nn.Sequential(nn.Flatten(), nn.Linear(32 * 24 * 3, 96))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
 import pytest
@@ -28,10 +27,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
-def test_items_pass_through_and_the_end_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    assert list(progress.track(iter("abc"), total=3, label="faces")) == ["a", "b", "c"]
-    told = capsys.readouterr().err
-    assert re.fullmatch(r"faces: 3/3 in \d+\.\d s\n", told)
+@pytest.mark.parametrize(("seconds", "told"), [(0.3, ""), (0.5, "faces: 3/3 in 1.5 s\n")])
+def test_items_pass_through_and_the_end_is_told_if_it_took_a_second(
+    seconds: float, told: str, clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert list(progress.track(clock.items([seconds] * 3), total=3, label="faces")) == [0, 1, 2]
+    assert capsys.readouterr().err == told
 
 
 def test_lines_come_at_most_every_so_often(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
