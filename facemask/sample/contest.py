@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import multiprocessing
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facemask.runtime import files, hardware, progress
+from facemask.runtime import executor, files, hardware, progress
 from facemask.sample import identity, mask, photo, roster
 from facemask.sample.roster import PLANTED, Person
 from facemask.settings import params
@@ -92,11 +90,12 @@ def shoot(job: Job) -> list[Shot]:
 
 def shoot_all(jobs: list[Job], workers: int) -> Iterator[list[Shot]]:
     """Yield the photos of each of ``jobs`` in order, drawn by ``workers`` processes."""
-    if workers <= 1:
-        yield from map(shoot, jobs)
-        return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(shoot, jobs)
+    return executor.processes(_shoot_one, [[job] for job in jobs], workers=workers, preload=[__name__])
+
+
+def _shoot_one(some: Sequence[Job]) -> list[Shot]:
+    (job,) = some
+    return shoot(job)
 
 
 def jobs(cfg: params.SampleData) -> list[Job]:

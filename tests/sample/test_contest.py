@@ -120,7 +120,7 @@ def test_a_second_write_replaces_the_first_by_the_same_bytes(sample: Path, tmp_p
 
 
 def test_processes_and_company_change_nothing_but_the_seed_does() -> None:
-    jobs = [contest.Job(0, 0, k, person) for k, person in enumerate(roster.train(TRAIN, 0)[:1])]
+    jobs = [contest.Job(0, 0, k, person) for k, person in enumerate(roster.train(TRAIN, 0)[:2])]
     alone = [contest.shoot(job) for job in jobs]
     assert list(contest.shoot_all(jobs, workers=2)) == alone
     other = contest.shoot(contest.Job(1, 0, 0, jobs[0].person))

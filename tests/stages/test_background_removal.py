@@ -13,7 +13,7 @@ import pytest
 
 from facemask.pixels import archive, codec
 from facemask.records import tables
-from facemask.runtime import hardware
+from facemask.runtime import hardware, progress
 from facemask.settings import params
 from stages import background_removal
 
@@ -56,8 +56,9 @@ def counts(out: Path) -> dict[str, Any]:
 
 
 def test_rows_archives_and_counts_agree(
-    stage: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+    stage: Callable[..., Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(progress, "SHORT", 0.0)
     out = stage(GRABCUT)
     assert "mattes: 20/20 " in capsys.readouterr().err, "the work is told to its end"
     table = tables.read(out.with_name("fix_labels") / "photos.csv", tables.PHOTOS)
