@@ -76,10 +76,10 @@ repro: venv ## run the pipeline: only what changed; prints the scores
 	echo "pictures     make plots      (confusion matrices, learning curves, contact sheets)"
 
 test: venv ## all tests (minutes)
-	python -m pytest -q -n 2 --dist loadfile
+	python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations 25
 
 test-fast: venv ## the tests that take seconds
-	python -m pytest -q -n 2 --dist loadfile -m "not slow"
+	python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 lint: venv ## style, docstrings and the direction of imports
 	ruff check .
