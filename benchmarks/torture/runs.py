@@ -136,7 +136,9 @@ def reached(run: Run, point: Point, seconds: float, moment: random.Random) -> bo
             return run.said(rf"^{point.moment.replace(' ', ' +')}/")
         if point.moment == "commit":
             return ended_at(run.folder, point.stage) != before
-        return run.said(rf"^Running stage '{point.stage}'") if point.stage else True
+        # What a killed run had stored already comes out of DVC's cache, and the lock is written then too.
+        begun = rf"^Running stage '{point.stage}'|^Stage '{point.stage}' is cached"
+        return run.said(begun) if point.stage else True
 
     end = time.monotonic() + PATIENCE
     while not there():
