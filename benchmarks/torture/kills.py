@@ -179,9 +179,14 @@ def _name(point: Point) -> str:
 def run(work: Path, kills: int, seed: int, note: Callable[[Counts], None]) -> Counts:
     """Cut one whole run at every point, then runs of the early stages, until there were ``kills`` SIGKILLs."""
     torture, counts, chains = Torture(work, seed, note), Counts(), 0
-    early = STAGES[: STAGES.index(EARLY) + 1]
+    # A kill in DVC's commit mostly finds the lock written, and there is no second chance to aim at it.
+    early = [
+        point
+        for point in points(STAGES[: STAGES.index(EARLY) + 1], signals=False)
+        if point.moment != "commit"
+    ]
     while (done := sum(counts.by_moment.get(moment, 0) for moment in MOMENTS)) < kills and chains < kills:
-        whole = points(STAGES, signals=True) if not chains else points(early, signals=False)
+        whole = points(STAGES, signals=True) if not chains else list(early)
         while sum(_name(point) in MOMENTS for point in whole) > kills - done:
             whole.pop()
         torture.chain(f"chain{chains}", whole, counts, "" if not chains else EARLY)

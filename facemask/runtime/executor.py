@@ -17,7 +17,6 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
-from unittest import mock
 
 from filelock import FileLock, Timeout
 
@@ -137,6 +136,9 @@ def _start_fork_server() -> None:
     Its workers keep a core each: numpy's BLAS would have threads on all of them wait for each other, which made
     drawing the sample half as fast.
     """
+    # Imported late: asyncio comes with it.
+    from unittest import mock
+
     keep_sockets()
     with mock.patch.dict(os.environ, {"OPENBLAS_NUM_THREADS": "1"}):
         if threading.current_thread() is not threading.main_thread():
