@@ -137,7 +137,7 @@ class Network:
             warnings.simplefilter("ignore", RuntimeWarning)
             try:
                 found = self._session.predict(Image.fromarray(photo))[0]
-            except (*REFUSALS, IndexError) as error:
+            except (*REFUSALS, IndexError, TypeError, ValueError) as error:
                 raise _refused(self._file, error) from None
         return np.array(found, dtype=np.uint8)
 

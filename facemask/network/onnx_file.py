@@ -47,6 +47,7 @@ _REFUSALS: Final = (
     RuntimeError,
     TypeError,
     ValueError,
+    onnx.shape_inference.InferenceError,
 )
 
 
@@ -215,7 +216,7 @@ def _cut(cfg: recipes.Onnx, model: onnx.ModelProto) -> onnx.ModelProto:
     try:
         whole = onnx.shape_inference.infer_shapes(model)
         part = onnx.utils.Extractor(whole).extract_model([_inputs(whole.graph)[0].name], [cfg.output])
-    except (*_REFUSALS, onnx.shape_inference.InferenceError) as error:
+    except _REFUSALS as error:
         raise UserError(
             f"{_KEYS}output: {cfg.path} cannot be cut at {cfg.output!r}: {_line(error)}"
         ) from None
@@ -226,8 +227,9 @@ def _check_operators(cfg: recipes.Onnx, model: onnx.ModelProto) -> None:
     versions = {entry.domain: entry.version for entry in model.opset_import}
     lacking = set()
     for node in model.graph.node:
-        name = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
-        if node.domain not in versions or not _OPERATOR.fullmatch(node.op_type):
+        name = f"{node.domain}.{node.op_type}" if node.domain else str(node.op_type)
+        # Names that are no text are bytes.
+        if node.domain not in versions or not _OPERATOR.fullmatch(str(node.op_type)):
             lacking.add(name)
             continue
         try:

@@ -60,10 +60,10 @@ def vectors(cfg: params.FaceNetworkFile, faces: Sequence[Pixels]) -> list[bytes]
     scaled = ((batch.astype(np.float32) - np.float32(cfg.mean)) / np.float32(cfg.std)).transpose(0, 3, 1, 2)
     try:
         features = np.concatenate([session.run(None, {name: one[None]})[0] for one in scaled])
-    except REFUSALS as error:
+    except (*REFUSALS, IndexError, TypeError, ValueError) as error:
         raise _unfit(cfg, error) from None
-    if features.ndim < 2 or len(features) != len(faces):
-        raise _unfit(cfg, f"its output for {len(faces)} faces is {features.shape}")
+    if features.ndim < 2 or len(features) != len(faces) or features.dtype.kind != "f":
+        raise _unfit(cfg, f"its output for {len(faces)} faces is {features.shape} of {features.dtype}")
     flat = features.reshape(len(features), -1)
     if flat.shape[1] > LENGTH:
         flat = flat @ _projection(flat.shape[1])

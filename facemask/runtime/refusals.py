@@ -14,4 +14,6 @@ REFUSALS: Final = (
     runtime.InvalidProtobuf,
     runtime.NotImplemented,
     runtime.RuntimeException,
+    # Its own line of error, where bytes of the file in it are no text.
+    UnicodeDecodeError,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import time
+import types
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,34 @@ def test_custom_models_want_a_file(tmp_path: Path) -> None:
     matting = mattes.build(rembg("u2net_custom", str(tmp_path / "broken.onnx")))
     with pytest.raises(UserError, match=r"broken\.onnx: onnxruntime cannot run it as this model"):
         matting.matte(np.zeros((8, 8, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("Invalid mode for data type"),
+        TypeError("Cannot handle this data type"),
+        UnicodeDecodeError("utf-8", b"\x80", 0, 1, "invalid start byte"),
+    ],
+)
+def test_whatever_the_libraries_raise_of_a_network_is_one_clear_line(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As damaged networks made them: pixels of another kind, and lines of error that are no text."""
+
+    def fail(*_: object, **__: object) -> object:
+        raise error
+
+    (tmp_path / "odd.onnx").write_bytes(b"")
+    session = types.SimpleNamespace(predict=fail)
+    monkeypatch.setattr(saliency, "new_session", lambda *_, **__: session)
+    network = saliency.Network("u2net_custom", tmp_path / "odd.onnx")
+    with pytest.raises(UserError, match=r"odd\.onnx: onnxruntime cannot run it as this model"):
+        network.matte(np.zeros((8, 8, 3), dtype=np.uint8))
+    if isinstance(error, UnicodeDecodeError):
+        monkeypatch.setattr(saliency, "new_session", fail)
+        with pytest.raises(UserError, match=r"odd\.onnx: onnxruntime cannot run it as this model"):
+            saliency.Network("u2net_custom", tmp_path / "odd.onnx")
 
 
 def test_a_custom_network_separates_real_people(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -213,6 +213,21 @@ def test_what_cannot_be_used_is_told_in_one_line(tmp_path: Path, made: dict[str,
     assert "\n" not in str(caught.value)
 
 
+def test_an_operator_whose_name_is_no_text_is_told_in_one_line(file: Path) -> None:
+    file.write_bytes(file.read_bytes().replace(b"PRelu", b"PR\xfflu"))
+    with pytest.raises(UserError, match="onnx2torch cannot convert b'PR.xfflu'"):
+        backbones.build(config(file), SIZE)
+
+
+def test_an_input_that_is_lacking_is_told_in_one_line(file: Path) -> None:
+    """The inference of shapes has an exception of its own for it."""
+    model = onnx.load(file)
+    model.graph.node[-1].op_type = "Reshape"
+    file.write_bytes(model.SerializeToString())
+    with pytest.raises(UserError, match="cannot be converted: .*Reshape"):
+        backbones.build(config(file), SIZE)
+
+
 def test_damaged_other_and_missing_files_are_refused(file: Path, tmp_path: Path) -> None:
     whole = config(file)
     with pytest.raises(UserError, match="sha256"):
