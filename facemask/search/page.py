@@ -34,7 +34,8 @@ def write(path: Path, study: optuna.Study, space: Space, objective: Objective, v
     text = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Search {name}</title>'
         "<style>body{font:15px system-ui;max-width:72em;margin:2em auto;padding:0 1em}"
-        "td,th{padding:.2em .8em;text-align:left;vertical-align:top}pre{overflow:auto}svg{max-width:100%}</style>"
+        "td,th{padding:.2em .8em;text-align:left;vertical-align:top}"
+        "pre{overflow:auto;white-space:pre-wrap}svg{max-width:100%}</style>"
         f"<h1>Search {name}</h1><p>By {label} out of fold; the start has {study.user_attrs[START]:.4f}, "
         f"the best {best(study)[1]:.4f}. The search chose by these scores, so they flatter it.</p>"
         f"<h2>On people whom the search did not choose by</h2><pre>{html.escape(verdict)}</pre>"
@@ -73,6 +74,7 @@ def picture(study: optuna.Study, label: str) -> str:
     """History and importance side by side, as SVG."""
     figure = Figure(figsize=(11, 3.6), layout="constrained")
     history, bars = figure.subplots(1, 2)
+    history.xaxis.get_major_locator().set_params(integer=True)
     done = study.get_trials(states=(TrialState.COMPLETE,))
     stopped = study.get_trials(states=(TrialState.PRUNED,))
     start = float(study.user_attrs[START])
