@@ -130,7 +130,7 @@ def ranks(found: pd.DataFrame, errors: Sequence[Error]) -> dict[Error, int | Non
     """Rank of the first suspect that shows each error; None for one that no suspect shows."""
     told: dict[Error, int | None] = {}
     for error in errors:
-        rows = found[(found["person"] == error.person) & (found["attribute"] == error.attribute)]
+        rows = found[(found["id"] == error.person) & (found["attribute"] == error.attribute)]
         told[error] = int(rows["rank"].astype(int).min()) if len(rows) else None
     return told
 

@@ -56,7 +56,7 @@ def test_ten_people_get_one_error_each(train: Path) -> None:
 def test_ranks_are_those_of_the_attribute_that_is_wrong() -> None:
     found = pd.DataFrame(
         [("1", "a", "mask"), ("2", "a", "gender"), ("3", "a", "gender"), ("4", "b", "age")],
-        columns=["rank", "person", "attribute"],
+        columns=["rank", "id", "attribute"],
     )
     errors = [planted.Error("a", "gender"), planted.Error("b", "mask")]
     assert list(planted.ranks(found, errors).values()) == [2, None]
