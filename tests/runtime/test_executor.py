@@ -30,6 +30,10 @@ def die(chunk: Sequence[int]) -> list[int]:
     os._exit(9)
 
 
+def blas(chunk: Sequence[int]) -> str | None:
+    return os.environ.get("OPENBLAS_NUM_THREADS")
+
+
 CHUNKS = [list(range(start, start + 3)) for start in range(0, 21, 3)]
 
 
@@ -46,6 +50,12 @@ def test_errors_of_a_worker_arrive() -> None:
         list(executor.processes(fail, CHUNKS, workers=2))
     with pytest.raises(UserError, match="was killed"):
         list(executor.processes(die, CHUNKS, workers=2))
+
+
+def test_workers_keep_blas_to_a_core_each_and_this_process_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "7")
+    assert set(executor.processes(blas, CHUNKS, workers=2)) == {"1"}
+    assert blas([]) == "7"
 
 
 POOL = """
