@@ -6,6 +6,8 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -100,7 +102,10 @@ def killed(run: Callable[[], object]) -> None:
     if not child:
         try:
             run()
+        except BaseException:
+            traceback.print_exc()
         finally:
+            sys.stderr.flush()
             os._exit(99)
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status), f"it came to its end, {os.waitstatus_to_exitcode(status)}"
@@ -314,7 +319,10 @@ def ended(run: Callable[[], object]) -> int:
             code = 77
         except SystemExit as error:
             code = error.code
+        except BaseException:
+            traceback.print_exc()
         finally:
+            sys.stderr.flush()
             os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
