@@ -5,6 +5,7 @@ Run from the project's folder::
     python -m benchmarks.torture
     python -m benchmarks.torture fuzz --only "train.csv" memo --share 0.1
     python -m benchmarks.torture kills --kills 30
+    python -m benchmarks.torture queue --experiments 10
 
 The counts go to ``docs/reliability.json``, the tables into ``docs/reliability.md``. What is not run this time keeps its
 last counts; all carry their own date, machine and seed.
@@ -23,22 +24,25 @@ from typing import Any, Final
 
 from benchmarks.bench import surroundings
 from benchmarks.speed.outcome import HERE
-from benchmarks.torture import fuzz, kills
+from benchmarks.torture import fuzz, kills, queued
 from facemask.runtime import files
 
 JSON: Final = HERE / "docs" / "reliability.json"
 PAGE: Final = HERE / "docs" / "reliability.md"
 MARKS: Final = ("<!-- written by make torture -->\n", "<!-- end -->\n")
+PARTS: Final = ("fuzz", "queue", "kills")
 # Counts that have to be nothing.
 FAULTS: Final = ("stuck", "different_files", "left_over_files", "left_over_processes")
+FAILED: Final = ("lost", "wrong", "left_over_files", "left_over_processes")
 WRONG: Final = ("tracebacks", "hangs", "crashes", "altered")
 
 
 def main() -> None:
     """Run what is asked for; end with code 1 if anything was found."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.torture", description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="*", help="kills, fuzz; both by default")
+    parser.add_argument("what", nargs="*", help=f"{', '.join(PARTS)}; all by default")
     parser.add_argument("--kills", type=int, default=100, help="SIGKILLs beside those at dvc.lock (100)")
+    parser.add_argument("--experiments", type=int, default=100, help="through the queue (100)")
     parser.add_argument(
         "--only", nargs="+", metavar="KIND", default=list(fuzz.MODULES), help="kinds of input"
     )
@@ -46,19 +50,24 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--work", type=Path, help="folder for copies and logs; kept if named")
     chosen = parser.parse_args()
-    if unknown := sorted({*chosen.what} - {"kills", "fuzz"} | ({*chosen.only} - {*fuzz.MODULES})):
-        sys.exit(f"error: no {unknown[0]!r}; there are kills, fuzz, and the kinds {', '.join(fuzz.MODULES)}")
+    if unknown := sorted({*chosen.what} - {*PARTS} | ({*chosen.only} - {*fuzz.MODULES})):
+        sys.exit(
+            f"error: no {unknown[0]!r}; there are {', '.join(PARTS)}, and the kinds {', '.join(fuzz.MODULES)}"
+        )
     found: dict[str, Any] = json.loads(JSON.read_text()) if JSON.exists() else {}
-    what = chosen.what or ["kills", "fuzz"]
+    what = chosen.what or PARTS
     if "fuzz" in what:
         for kind in chosen.only:
             print(f"== {kind}", file=sys.stderr, flush=True)
-            became = fuzz.run(kind, max(1, round(fuzz.count(kind) * chosen.share)), chosen.seed)
-            _put(found, ("fuzz", kind), asdict(became), chosen.seed)
-    if "kills" in what:
-        with tempfile.TemporaryDirectory(prefix="facemask-torture-") as folder:
-            work = chosen.work or Path(folder)
-            work.mkdir(parents=True, exist_ok=True)
+            read = fuzz.run(kind, max(1, round(fuzz.count(kind) * chosen.share)), chosen.seed)
+            _put(found, ("fuzz", kind), asdict(read), chosen.seed)
+    with tempfile.TemporaryDirectory(prefix="facemask-torture-") as folder:
+        work = chosen.work or Path(folder)
+        work.mkdir(parents=True, exist_ok=True)
+        if "queue" in what:
+            became = queued.run(work, chosen.experiments)
+            _put(found, ("queue",), asdict(became), chosen.seed)
+        if "kills" in what:
             kills.run(
                 work, chosen.kills, chosen.seed, lambda now: _put(found, ("kills",), asdict(now), chosen.seed)
             )
@@ -106,6 +115,20 @@ def tables(found: dict[str, Any]) -> str:
             for name in ("damaged_locks_mended", "resumed_trainings")
         ]
         lines.append("")
+    if counts := found.get("queue"):
+        first, last = counts["worker_mib"]
+        lines += ["| experiments through a queue with two workers | |", "|---|---|"]
+        lines += [
+            f"| {name.replace('_', ' ')} | {counts[name]} |" for name in ("experiments", *FAILED, "minutes")
+        ]
+        lines += [
+            f"| memory of a worker, first and last quarter, MiB | {first}, {last} |",
+            f"| memory of all at most, MiB | {counts['peak_mib']} |",
+            f"| disk an experiment, KiB | {counts['disk_kib']} |",
+            "",
+            _about(counts),
+            "",
+        ]
     if kinds := found.get("fuzz"):
         lines += [
             f"| input | inputs | read | refused in one line | {' | '.join(WRONG)} | memory grew by, MiB | slowest, s |"
@@ -133,7 +156,12 @@ def _about(counts: dict[str, Any]) -> str:
 
 
 def _wrong(found: dict[str, Any]) -> list[str]:
-    bad = [f"kills: {name} {found['kills'][name]}" for name in FAULTS if found.get("kills", {}).get(name)]
+    bad = [
+        f"{part}: {name} {found[part][name]}"
+        for part, names in (("kills", FAULTS), ("queue", FAILED))
+        for name in names
+        if found.get(part, {}).get(name)
+    ]
     return bad + [
         f"{kind}: {name} {counts[name]}"
         for kind, counts in found.get("fuzz", {}).items()
