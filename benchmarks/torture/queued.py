@@ -77,8 +77,8 @@ def run(work: Path, experiments: int) -> Counts:
         _typed(folder, "dvc", "exp", "run", "--queue", "-n", name, "-S", f"evaluate.bootstrap={value}")
     # Workers keep the streams of whoever starts them, and so a pipe would not end before they do.
     start = ["dvc", "queue", "start", "-j", str(WORKERS)]
-    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    subprocess.run(start, cwd=folder, env=project.environment(folder), check=True, **quiet)
+    none, around = subprocess.DEVNULL, project.environment(folder)
+    subprocess.run(start, cwd=folder, env=around, stdin=none, stdout=none, stderr=none, check=True)
     counts = Counts(experiments)
     _watch(folder, counts)
     counts.minutes = round((time.monotonic() - begun) / 60, 1)

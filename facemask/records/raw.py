@@ -3,7 +3,7 @@
 ::
 
     train/train.csv                                     id,gender,race,age,path
-    train/images/<id>_<gender>_<race>_<age>/<kind>.jpg  path names the folder; jpg, jpeg or png
+    train/images/<id>_<gender>_<race>_<age>/<kind>.jpg  path names the folder; jpg or another of EXTENSIONS
     eval/info.csv                                       ImageID,... (the whole of eval/ may be absent)
     eval/images/<ImageID>
     eval/answers.csv                                    ImageID,ans (where they are known; any part of the photos)
@@ -31,7 +31,10 @@ from facemask.runtime.errors import UserError
 
 MASK_OF: Final = {f"mask{n}": 0 for n in range(1, 6)} | {"incorrect_mask": 1, "normal": 2}
 KINDS: Final = tuple(MASK_OF)
-EXTENSIONS: Final = (".jpg", ".jpeg", ".png")
+# Of what pixels.codec opens; what a file is, its bytes say.
+EXTENSIONS: Final = (
+    ".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif", ".tif", ".tiff", ".bmp", ".gif", ".jp2", ".jfif",
+)  # fmt: skip
 MAX_AGE: Final = 120
 COLUMNS: Final = ("photo", "person", "folder", "kind", "mask", "gender", "age")
 

@@ -7,16 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from facemask.records import raw
 from facemask.runtime.errors import UserError
 
 STDIN: Final = "-"
-SUFFIXES: Final = frozenset(
-    f".{ending}"
-    for ending in (
-        *("avif", "bmp", "gif", "heic", "heif", "jfif", "jpeg", "jpg"),
-        *("jp2", "png", "tif", "tiff", "webp"),
-    )
-)
 
 
 class Named(NamedTuple):
@@ -57,10 +51,10 @@ def expand(words: Sequence[str]) -> list[Named]:
             found.append(Named("stdin", sys.stdin.buffer.read()))
         elif path.is_dir():
             inside = sorted(
-                one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES and one.is_file()
+                one for one in path.rglob("*") if one.suffix.lower() in raw.EXTENSIONS and one.is_file()
             )
             if not inside:
-                endings = ", ".join(sorted(suffix[1:] for suffix in SUFFIXES))
+                endings = ", ".join(raw.EXTENSIONS)
                 raise UserError(f"{path}: no photo in this folder or below it (endings: {endings})")
             found += [Named(str(one), one) for one in inside]
         else:

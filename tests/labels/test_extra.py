@@ -12,6 +12,7 @@ import pytest
 from dvc.repo import Repo
 
 from facemask.labels import extra, fixes
+from facemask.records import raw
 from facemask.records.roots import Roots
 from facemask.runtime.errors import UserError
 
@@ -111,7 +112,7 @@ def test_photos_without_labels_are_found_at_any_depth(where: Roots) -> None:
     held = read(where, "walks")
     start = "extra/walks/unlabelled/"
     assert held.unlabelled == (f"{start}2024/a.png", f"{start}2024/may/c.jpeg", f"{start}b.JPG")
-    other = "ignored: not a photo (.jpg, .jpeg, .png)"
+    other = f"ignored: not a photo ({', '.join(raw.EXTENSIONS)})"
     assert dict(zip(held.notes["photo"], held.notes["reason"], strict=True)) == {
         f"{start}.hidden.jpg": "ignored: left behind by a file manager",
         f"{start}2024/notes.txt": other,

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from facemask.pixels import codec
 from facemask.records import raw
 from facemask.runtime.errors import UserError
 
@@ -225,10 +227,20 @@ def test_two_files_of_one_kind_are_refused(root: Path) -> None:
     refused(root, FIRST, "mask1.PNG", "mask1.jpg", "are both mask1; keep one")
 
 
-@pytest.mark.parametrize("name", ["readme.txt", "mask1.gif", "mask1"])
+@pytest.mark.parametrize("extension", raw.EXTENSIONS)
+def test_photos_have_the_endings_of_formats_that_are_opened(root: Path, extension: str) -> None:
+    Image.init()
+    known = Image.registered_extensions().get(extension)
+    assert known in codec.FORMATS or extension in (".heic", ".heif")
+    photo = root / "train/images" / FIRST / "mask1.jpg"
+    photo.rename(photo.with_suffix(extension.upper()))
+    assert f"train/images/{FIRST}/mask1{extension.upper()}" in set(raw.scan(root).train["photo"])
+
+
+@pytest.mark.parametrize("name", ["readme.txt", "mask1.eps", "mask1"])
 def test_other_files_among_the_photos_are_refused(root: Path, name: str) -> None:
     (root / "train/images" / FIRST / name).write_bytes(b"")
-    refused(root, f"{FIRST}/{name}: not a photo (.jpg, .jpeg, .png)")
+    refused(root, f"{FIRST}/{name}: not a photo (.jpg, .jpeg, .png, ")
 
 
 def test_folders_among_photos_and_files_among_folders_are_refused(root: Path) -> None:
