@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -96,24 +99,61 @@ def lines(path: Path) -> list[str]:
     return [line.split("\t")[-1] for line in path.read_text().splitlines()[1:]]
 
 
-def killed(run: Callable[[], object]) -> None:
-    """Run in a process that has to be ended by SIGKILL."""
-    child = os.fork()
-    if not child:
+def serve(asked: Connection) -> None:
+    """Fork for everything that is asked for, and tell how it ended: 77 after Ctrl-C, 99 after an error."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    while True:
         try:
-            run()
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stderr.flush()
-            os._exit(99)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status), f"it came to its end, {os.waitstatus_to_exitcode(status)}"
-    assert os.WTERMSIG(status) == signal.SIGKILL
+            folder, environment, run = asked.recv()
+        except EOFError:
+            return
+        child = os.fork()
+        if not child:
+            code = 99
+            try:
+                with Path(folder).with_name("said").open("w") as said:
+                    os.dup2(said.fileno(), 1)
+                    os.dup2(said.fileno(), 2)
+                os.chdir(folder)
+                os.environ.update(environment)
+                run()
+                code = 0
+            except KeyboardInterrupt:
+                code = 77
+            except SystemExit as error:
+                code = error.code
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                os._exit(code)
+        asked.send(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
-def kill_at(call: int) -> None:
-    """Let the training's n-th batch be its last."""
+@pytest.fixture(scope="module")
+def apart() -> Iterator[Callable[[Callable[[], object]], tuple[int, str]]]:
+    """Runs what can be pickled in a process of its own: the code that it ends with, and what it printed.
+
+    Not forked from here: where a test before has made autograd start threads, no child could train.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    here, there = spawn.Pipe()
+    server = spawn.Process(target=serve, args=(there,), daemon=True)
+    server.start()
+    there.close()
+
+    def ended(run: Callable[[], object]) -> tuple[int, str]:
+        here.send((str(Path.cwd()), {"DVC_ROOT": os.environ["DVC_ROOT"]}, run))
+        return here.recv(), Path.cwd().with_name("said").read_text()
+
+    yield ended
+    here.close()
+    server.join(60)
+    assert server.exitcode == 0
+
+
+def killed(call: int, train: Training, where: Path, checkpoints: Path) -> None:
+    """Train until the n-th batch begins, which ends the process."""
     step, calls = Task.training_step, iter(range(call))
 
     def deadly(task: Task, batch: object, index: int) -> object:
@@ -122,6 +162,7 @@ def kill_at(call: int) -> None:
         return step(task, batch, index)
 
     Task.training_step = deadly
+    train(where, checkpoints)
 
 
 PLATEAU = {"kind": "plateau", "warmup_steps": 1, "patience": 0, "factor": 0.5, "min_lr": 0.0001}
@@ -145,17 +186,20 @@ VARIANTS = {
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_a_killed_training_gives_the_same_bytes(repo, toy_yaml, capfd, name) -> None:
+def test_a_killed_training_gives_the_same_bytes(repo, toy_yaml, capfd, apart, name) -> None:
     """Killed in the second batch of the third epoch, then in that of the fourth, or at its end if it stops before."""
     train = Training(toy_yaml, VARIANTS[name])
     undisturbed = train(repo / "undisturbed", None)
     there = repo / "checkpoints"
     stops = VARIANTS[name].get("patience")
-    killed(lambda: (kill_at(2 * BATCHES - 1 if stops else 2 * BATCHES + 1), train(repo / "killed", there)))
-    capfd.readouterr()
+    first = 2 * BATCHES - 1 if stops else 2 * BATCHES + 1
+    code, said = apart(partial(killed, first, train, repo / "killed", there))
+    assert code == -signal.SIGKILL, said
     if not stops:
-        killed(lambda: (kill_at(BATCHES + 1), train(repo / "killed", there)))
-        assert "resumed at epoch 3\n" in capfd.readouterr().out
+        code, said = apart(partial(killed, BATCHES + 1, train, repo / "killed", there))
+        assert code == -signal.SIGKILL, said
+        assert "resumed at epoch 3\n" in said
+    capfd.readouterr()
     assert train(repo / "killed", there) == undisturbed
     said = capfd.readouterr().out
     assert f"resumed at epoch {2 if stops else 4}\n" in said
@@ -166,12 +210,13 @@ def test_a_killed_training_gives_the_same_bytes(repo, toy_yaml, capfd, name) -> 
     assert "trained already" in capfd.readouterr().out
 
 
-def test_a_training_killed_in_its_second_round_keeps_the_first(repo, toy_yaml, capfd) -> None:
+def test_a_training_killed_in_its_second_round_keeps_the_first(repo, toy_yaml, capfd, apart) -> None:
     train = Training(toy_yaml, {"unlabelled": SELF_TRAINING, "epochs": 2, "refit": REFIT})
     undisturbed = train(repo / "undisturbed", None)
     there = repo / "checkpoints"
     # The first round is six batches, the second, with the unlabelled photos, five an epoch.
-    killed(lambda: (kill_at(2 * BATCHES + 7), train(repo / "killed", there)))
+    code, said = apart(partial(killed, 2 * BATCHES + 7, train, repo / "killed", there))
+    assert code == -signal.SIGKILL, said
     capfd.readouterr()
     assert train(repo / "killed", there) == undisturbed
     said = capfd.readouterr().out
@@ -307,39 +352,25 @@ def test_processes_that_see_different_checkpoints_are_told() -> None:
         resume.setup(elsewhere, None, "fit")
 
 
-def ended(run: Callable[[], object]) -> int:
-    """Run in a process of its own; the code that it ends with, or minus 1 after Ctrl-C."""
-    child = os.fork()
-    if not child:
-        code = 99
-        try:
-            run()
-            code = 0
-        except KeyboardInterrupt:
-            code = 77
-        except SystemExit as error:
-            code = error.code
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stderr.flush()
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-@pytest.mark.parametrize(("by", "code"), [(signal.SIGINT, 77), (signal.SIGTERM, 143)])
-def test_a_training_that_is_told_to_stop_has_not_succeeded(repo, toy_yaml, monkeypatch, by, code) -> None:
-    """Lightning alone would end after SIGTERM with the code of success."""
-    train = Training(toy_yaml, {"epochs": 2})
+def told(by: signal.Signals, train: Training, where: Path, checkpoints: Path) -> None:
+    """Train; the signal comes in the second epoch."""
     step = Task.training_step
 
-    def told(task: Task, batch: object, index: int) -> object:
+    def signalled(task: Task, batch: object, index: int) -> object:
         if task.current_epoch:
             os.kill(os.getpid(), by)
         return step(task, batch, index)
 
-    monkeypatch.setattr(Task, "training_step", told)
-    assert ended(lambda: train(repo / "told", repo / "checkpoints")) == code
+    Task.training_step = signalled
+    train(where, checkpoints)
+
+
+@pytest.mark.parametrize(("by", "code"), [(signal.SIGINT, 77), (signal.SIGTERM, 143)])
+def test_a_training_that_is_told_to_stop_has_not_succeeded(repo, toy_yaml, apart, by, code) -> None:
+    """Lightning alone would end after SIGTERM with the code of success."""
+    train = Training(toy_yaml, {"epochs": 2})
+    ended, said = apart(partial(told, by, train, repo / "told", repo / "checkpoints"))
+    assert ended == code, said
     assert [path.name for path in (repo / "checkpoints").iterdir()] == ["round0-batch8.ckpt"]
 
 
