@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -237,6 +238,45 @@ def test_two_workers_empty_the_queue(finished: Project) -> None:
     while (left := _inside(finished.folder)) and time.monotonic() < end:
         time.sleep(0.5)
     assert not left, "something of the queue goes on running"
+
+
+def test_the_workflow_comments_on_a_pull_request(
+    clone: Callable[[], Project], finished: Project, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each step of experiment.yml that a shell runs, in a clone; the forge's own command is a stand-in."""
+    (job,) = yaml.safe_load((repository / ".github/workflows/experiment.yml").read_text())["jobs"].values()
+    project = clone()
+    # What ran once comes out of the first copy's cache.
+    project.run("dvc", "cache", "dir", "--local", str(finished.folder / ".dvc" / "cache"))
+    (project.folder / ".venv").symlink_to(sys.prefix)
+    base = project.run("git", "rev-parse", "HEAD").strip()
+    params = project.folder / "params.yaml"
+    params.write_text(re.sub(r"(?m)^  bootstrap: .*$", "  bootstrap: 30", params.read_text()))
+    project.commit("thirty draws")
+    head = project.run("git", "rev-parse", "HEAD").strip()
+    given = {"BASE": base, "HEAD": head, "NUMBER": "7", "GH_TOKEN": "none"}
+    assert set(job["env"]) == set(given)
+    tools, summary = project.folder.with_name("tools"), project.folder.with_name("summary.md")
+    tools.mkdir()
+    (tools / "gh").write_text('#!/bin/sh\necho "$@" > ../asked\n')
+    (tools / "gh").chmod(0o755)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    monkeypatch.setenv("PATH", os.pathsep.join([str(tools), os.environ["PATH"]]))
+    # The packages are there.
+    monkeypatch.setenv("MAKEFLAGS", "--old-file=venv")
+    assert job["defaults"]["run"]["shell"] == "bash"
+    for step in job["steps"]:
+        if "run" in step:
+            project.run("bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", step["run"])
+    assert project.folder.with_name("asked").read_text().split() == [
+        *("pr", "comment", "7", "--edit-last", "--create-if-none", "--body-file", "comment.md"),
+    ]
+    comment = (project.folder / "comment.md").read_text()
+    assert summary.read_text() == comment
+    assert re.match(r"### change \([0-9a-f]{7}\) against base \([0-9a-f]{7}\)\n", comment)
+    assert "| evaluate.bootstrap | 20 | 30 |" in comment
 
 
 def _tasks(project: Project) -> dict[str, str]:
