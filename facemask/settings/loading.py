@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.events import AliasEvent
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
 from facemask.runtime.errors import UserError
 from facemask.settings import mistakes, params
@@ -22,6 +22,7 @@ from facemask.settings import mistakes, params
 UNSEEN: Final = frozenset({"size", "nfiles"})
 # Such keys that dvc.yaml lists one by one, which DVC then sees under their full name.
 SEEN: Final = frozenset({"face_crop.size", "train.image.size"})
+_DEEPEST: Final = 50
 
 
 def load(path: Path) -> params.Params:
@@ -62,11 +63,16 @@ def decode(text: str, origin: str) -> Any:
     Raises
     ------
     UserError
-        If it is not YAML, or holds an anchor or alias, or a key twice in one section.
+        If it is not YAML, is nested too deeply, or holds an anchor or alias, or a key twice in one section.
     """
     try:
         # Before anything is built of them: nested aliases grow without bound, and `-S` changes what shares a value.
+        depth = 0
         for event in YAML(typ="safe").parse(text):
+            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+            if depth > _DEEPEST:
+                line = event.start_mark.line + 1
+                raise UserError(f"{origin}: line {line}: nested too deeply; is a bracket left open?")
             if name := getattr(event, "anchor", None):
                 line, sign = event.start_mark.line + 1, "*" if isinstance(event, AliasEvent) else "&"
                 raise UserError(
@@ -81,8 +87,6 @@ def decode(text: str, origin: str) -> Any:
     except (YAMLError, ValueError) as error:
         told = " ".join(str(error).replace('in "<unicode string>", line', "at line").split())
         raise UserError(f"{origin}: not valid YAML: {told}") from None
-    except RecursionError:
-        raise UserError(f"{origin}: nested too deeply; is a bracket left open?") from None
 
 
 def parse(content: Any, origin: str) -> params.Params:
