@@ -375,6 +375,7 @@ def value(content: dict[str, Any], full: str) -> Any:
     return content
 
 
+@pytest.mark.slow
 def test_each_param_reruns_exactly_its_stages(
     finished: Path, params_yaml: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

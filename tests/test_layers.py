@@ -62,6 +62,7 @@ def test_light_modules_start_without_networks(module: str) -> None:
     assert found.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_importing_the_library_changes_nothing(repository: Path) -> None:
     """No variable beyond those that libraries set for themselves, and no waiting."""
     modules = [

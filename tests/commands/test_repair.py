@@ -71,6 +71,7 @@ def test_a_sound_project_stays_as_it_is(project: Path, content: bytes) -> None:
     assert contents(project) == before
 
 
+@pytest.mark.slow
 def test_wherever_the_lock_is_cut_dvc_can_read_it_again_and_nothing_in_it_is_untrue(project: Path) -> None:
     true = yaml.safe_load(HEAD)["stages"], yaml.safe_load(NEWER)["stages"]
     path = project / "dvc.lock"

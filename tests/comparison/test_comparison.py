@@ -23,6 +23,8 @@ from facemask.runtime.errors import UserError
 from facemask.scoring import predictions
 from facemask.settings import params
 
+pytestmark = pytest.mark.slow
+
 CFG = params.Evaluate(bootstrap=100, confidence=0.95, calibration_bins=15)
 COLUMNS = list(classes.columns())
 NASTY = "홍길동 <script>alert(1)</script> | *x* @all"

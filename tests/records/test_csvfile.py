@@ -48,7 +48,7 @@ def test_memory_for_numbers_and_names_that_recur_is_that_of_the_table(
 ) -> None:
     """A field of text is an object of fifty bytes and more: all at once they took 1,070 bytes a row."""
     monkeypatch.setattr(csvfile, "BLOCK", 500)
-    path, rows = tmp_path / "boxes.csv", 20_000
+    path, rows = tmp_path / "boxes.csv", 5_000
     numbers = [name for name, kind in tables.BOXES.columns.items() if kind is float and name != "score"]
     fields = ",".join(["0.5"] * len(numbers))
     with path.open("w") as file:

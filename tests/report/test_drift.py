@@ -27,6 +27,7 @@ def test_a_shift_is_found_and_stands_out():
     assert by_name["sharpness"] > 0.95
 
 
+@pytest.mark.slow
 def test_people_of_one_kind_are_within_chance():
     beyond = []
     for seed in range(6):

@@ -14,6 +14,8 @@ from scipy.stats import chi2_contingency
 from facemask.sample import contest, mask, roster
 from facemask.settings import params
 
+pytestmark = pytest.mark.slow
+
 TRAIN, EVAL = 8, 2
 
 
@@ -109,7 +111,6 @@ def test_swapped_files_are_swapped(sample: Path) -> None:
     assert stored["mask1"] == shots["mask1"]
 
 
-@pytest.mark.slow
 def test_a_second_write_replaces_the_first_by_the_same_bytes(sample: Path, tmp_path: Path) -> None:
     stale = tmp_path / "data" / "stale.txt"
     stale.parent.mkdir()
@@ -185,7 +186,6 @@ def test_without_evaluation_people_there_is_no_eval_folder(
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["train"]
 
 
-@pytest.mark.slow
 def test_mtcnn_finds_the_faces(sample: Path) -> None:
     torch = pytest.importorskip("torch")
     from facenet_pytorch import MTCNN

@@ -20,6 +20,8 @@ from facemask.runtime.errors import UserError
 from facemask.search import space, study, trials
 from facemask.settings import loading, presets
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = list(classes.columns())
 BEST_LR = 0.008
 
@@ -265,7 +267,6 @@ shutil.copytree("given", "data")
 """
 
 
-@pytest.mark.slow
 def test_trials_are_experiments_of_dvc(here, start_project, repository, monkeypatch, toy_yaml):
     """Two at once in copies of the project; a third, which fails, says why."""
     rows = Runner()

@@ -22,6 +22,8 @@ from facemask.faces import finders
 from facemask.records import classes
 from facemask.runtime.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = list(classes.columns())
 
 
@@ -180,7 +182,6 @@ stages:
 """
 
 
-@pytest.mark.slow
 def test_an_experiment_answers_without_being_checked_out(
     write_run, start_project, toy_yaml, photo, tmp_path, monkeypatch
 ):

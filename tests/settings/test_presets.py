@@ -37,6 +37,7 @@ def shipped(repository: Path) -> list[str]:
     return sorted(path.stem for path in (repository / "presets").glob("*.yaml"))
 
 
+@pytest.mark.slow
 def test_every_shipped_preset_applies_once(repository: Path, target: Path) -> None:
     assert shipped(repository)
     before = target.read_bytes()

@@ -21,6 +21,8 @@ from facemask.scoring import predictions
 from facemask.settings import loading, params
 from stages import audit
 
+pytestmark = pytest.mark.slow
+
 MANIFEST = Path("build_manifest/labelled/manifest.csv")
 
 

@@ -17,6 +17,8 @@ from facemask.runtime.errors import UserError
 from facemask.settings import params
 from stages import build_manifest
 
+pytestmark = pytest.mark.slow
+
 Factory = Callable[..., Path]
 OFFICIAL = params.Bands(young_cut=30, age_cut=60)
 Prepare = Callable[[Path], dict[str, Path]]

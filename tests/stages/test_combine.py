@@ -20,6 +20,8 @@ from facemask.scoring import metrics
 from facemask.settings import params, recipes
 from stages import combine
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = list(classes.columns())
 SOFT = params.SoftVote(kind="soft")
 WEIGHTED = params.WeightedVote(kind="weighted")

@@ -15,6 +15,8 @@ from facemask.scoring import predictions
 from facemask.settings import params, recipes
 from stages import combine, evaluate
 
+pytestmark = pytest.mark.slow
+
 CFG = params.Evaluate(bootstrap=30, confidence=0.9, calibration_bins=10)
 NONE = recipes.Nothing(kind="none")
 ALONE = params.Grouping(consensus=NONE)

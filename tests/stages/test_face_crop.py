@@ -23,6 +23,8 @@ from facemask.settings import params
 from facemask.settings.recipes import Nothing
 from stages import face_crop
 
+pytestmark = pytest.mark.slow
+
 Factory = Callable[..., Path]
 CFG = params.FaceCrop(
     finder=params.Mtcnn(kind="mtcnn", min_face=56.12, thresholds=(0.6, 0.7, 0.7)),
@@ -262,7 +264,6 @@ def test_a_second_finder_takes_what_the_first_left_and_both_are_told_of(
             assert rate + first["found"][kind] == pytest.approx(1, abs=2e-6)
 
 
-@pytest.mark.slow
 def test_real_faces_are_found_by_two_processes_as_by_one(
     shared: Path,
     tmp_path: Path,

@@ -25,6 +25,8 @@ from facemask.settings import params, recipes
 from facemask.submission import answering, log, submission
 from stages import infer
 
+pytestmark = pytest.mark.slow
+
 IMAGES = [f"{number:03d}.jpg" for number in range(6)]
 PRIOR = np.linspace(1, 2, 18) / np.linspace(1, 2, 18).sum()
 CFG = params.Infer(

@@ -31,6 +31,8 @@ from facemask.training import fit, ranks, sides
 from facemask.training.task import Task
 from stages import fix_labels
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = list(classes.columns())
 IDENTITY, FLIP = {"kind": "identity"}, {"kind": "hflip"}
 STEADY = {"kind": "constant", "warmup_steps": 0}

@@ -14,6 +14,8 @@ from facemask.sample import contest
 from facemask.serving import predictor
 from facemask.settings import loading, params
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = list(classes.columns())
 
 
@@ -51,7 +53,6 @@ def test_answers_are_those_of_infer(prepared, toy_yaml, write_lock, tmp_path):
     assert set(found["found"]) == {"fixed"}
 
 
-@pytest.mark.slow
 def test_answers_to_drawn_people_are_those_of_infer(pipeline, params_yaml, write_lock, tmp_path):
     """With MTCNN, mattes and a black background, as face_crop and background_removal make them."""
     params_yaml["train"]["image"]["background"] = "black"

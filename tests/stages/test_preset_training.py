@@ -14,6 +14,8 @@ import yaml
 from facemask.settings import loading, params, presets
 from stages import sample_data
 
+pytestmark = pytest.mark.slow
+
 # A smaller network of the same family trains in seconds what the preset's own does in minutes.
 SMALLER = {
     "convnext_tiny": "convnext_atto",
@@ -65,7 +67,6 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_trains_scores_and_answers(
     name: str,

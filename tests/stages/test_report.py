@@ -20,6 +20,8 @@ from facemask.runtime.errors import UserError
 from facemask.settings import loading, params
 from stages import report
 
+pytestmark = pytest.mark.slow
+
 EVIL = "<script>alert(1)"
 PLACES = {
     "labels": Path("fix_labels"),

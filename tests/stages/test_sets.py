@@ -16,6 +16,8 @@ from facemask.records import raw, tables
 from facemask.runtime import hardware
 from facemask.settings import loading
 
+pytestmark = pytest.mark.slow
+
 STAGES = ("face_crop", "background_removal", "build_manifest")
 FACE, NO_FACE = 255, 0
 

@@ -20,6 +20,8 @@ from facemask.records import tables
 from facemask.runtime.errors import UserError
 from facemask.settings import loading
 
+pytestmark = pytest.mark.slow
+
 LABELLED, EVAL = (Path("build_manifest", name, "manifest.csv") for name in ("labelled", "eval"))
 PATHS = {"manifest": "build_manifest", "faces": "face_crop", "mattes": "background_removal"}
 STUDENT = {"kind": "self_training", "rounds": 1, "threshold": 0.0, "per_class": None}
@@ -87,7 +89,6 @@ def test_training_a_fold_again_gives_the_same_bytes(prepared, toy_params):
     assert before == {path.name: path.read_bytes() for path in prepared.fit(toy_params).iterdir()}
 
 
-@pytest.mark.slow
 def test_two_processes_train_one_fold_together(prepared, toy_yaml, repository):
     """As one process does with the same batches, though each batch leaves one of them a photo more; twice over.
 

@@ -30,6 +30,8 @@ from facemask.training.fit import fit as fit_or_none
 from facemask.training.ranks import Process, synced
 from facemask.training.task import Task, frequencies
 
+pytestmark = pytest.mark.slow
+
 PLAIN = [params.Identity(kind="identity")]
 
 

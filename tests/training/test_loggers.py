@@ -23,6 +23,8 @@ from facemask.training import loggers
 from facemask.training.batches import Side
 from facemask.training.fit import fit
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = 2
 CHOSEN = {
     "tensorboard": {"kind": "tensorboard", "folder": "logs/tensorboard"},
@@ -158,7 +160,6 @@ def test_a_logger_that_is_not_installed_is_named(here, monkeypatch):
         loggers.Run(recipes.Wandb(**CHOSEN["wandb"]), "fold0", {})
 
 
-@pytest.mark.slow
 def test_no_logger_is_imported_unless_chosen(repository):
     """In a process of its own: others of this one's tests have imported them."""
     code = "import sys, stages.train; print(*{'wandb', 'mlflow', 'tensorboard'} & set(sys.modules))"

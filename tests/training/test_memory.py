@@ -9,6 +9,8 @@ from facemask.runtime.errors import UserError
 from facemask.settings import loading, recipes
 from facemask.training.memory import fitting
 
+pytestmark = pytest.mark.slow
+
 KNOBS = r"lower train\.batch_size and raise .*, lower train\.image\.size, or take a smaller train\.backbone"
 
 

@@ -29,6 +29,8 @@ from facemask.training.batches import Side
 from facemask.training.fit import fit
 from facemask.training.task import Task
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = 4
 # 24 photos in batches of 8.
 BATCHES = 3
