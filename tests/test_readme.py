@@ -11,6 +11,7 @@ import yaml
 from dvc.utils.hydra import apply_overrides
 
 from facemask.commands import assignments, scores
+from facemask.scoring import metrics
 from facemask.settings import loading, presets, schema
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -55,7 +56,7 @@ def test_readme_is_short_and_shows_what_the_table_of_scores_shows(repository: Pa
     page = text(repository, "README.md")
     assert len(page.splitlines()) <= 200
     shown = next(block for block in blocks(page) if any("out-of-fold" in line for line in block))
-    for label in (*scores.ROWS.values(), "bootstrap over people", scores.NEXT):
+    for label in (*metrics.LABELS.values(), "bootstrap over people", scores.NEXT):
         assert any(label in line for line in shown), label
 
 

@@ -14,20 +14,10 @@ from rich.text import Text
 from facemask.records import left_out
 from facemask.runtime import files
 from facemask.runtime.errors import UserError
+from facemask.scoring import metrics
 
-ROWS: Final = {
-    "macro_f1": "18-class macro-F1",
-    "accuracy": "18-class accuracy",
-    "mask_f1": "mask macro-F1",
-    "gender_f1": "gender macro-F1",
-    "age_f1": "age macro-F1",
-    "log_loss": "log loss",
-    "ece": "calibration error",
-}
 NEXT: Final = "next: dvc exp run -S train.age_cut=58 changes one thing, dvc metrics diff tells what it did"
 WIDTH: Final = 100
-# Below this many people a class's F1 says little.
-FEW: Final = 10
 DETAILS: Final = Path("data/evaluate/details.json")
 ANSWERS: Final = Path("data/infer/about.json")
 COUNTS: Final = Path("data/fix_labels/about/counts.json")
@@ -125,7 +115,7 @@ def _table(details: Mapping[str, Any], answers: Mapping[str, Any]) -> Table:
     for name, scores in columns.items():
         heading = Text.assemble((name, "bold"), (f"\n{_size(scores)}", "not bold dim"))
         table.add_column(heading, justify="right", overflow="fold")
-    for key, label in ROWS.items():
+    for key, label in metrics.LABELS.items():
         style = "bold" if key == "macro_f1" else ""
         table.add_row(Text(label, style), *(_cell(scores, key, style) for scores in columns.values()))
     return table
@@ -152,11 +142,11 @@ def _warnings(details: Mapping[str, Any], changed: Sequence[str]) -> Iterator[st
     if shared.get("networks_used_eval_photos", details.get("eval_photos_used")):
         yield "a network learnt from the eval photos (train.pool)"
     people = details["oof"].get("people_of_class", {})
-    if few := sorted((count, name) for name, count in people.items() if count < FEW):
+    if few := sorted((count, name) for name, count in people.items() if count < metrics.FEW):
         count, name = few[0]
         yield (
-            f"{len(few)} of {len(people)} classes have fewer than {FEW} people out-of-fold (fewest: {name}, {count}): "
-            "each of them moves macro-F1"
+            f"{len(few)} of {len(people)} classes have fewer than {metrics.FEW} people out-of-fold "
+            f"(fewest: {name}, {count}): each of them moves macro-F1"
         )
 
 

@@ -15,16 +15,10 @@ from facemask.comparison.paired import Difference
 from facemask.comparison.revisions import Revision
 from facemask.records import classes
 from facemask.runtime.errors import UserError
+from facemask.scoring import metrics
 from facemask.settings import params
 
-LABELS: Final = {
-    "macro_f1": "18-class macro-F1",
-    "accuracy": "18-class accuracy",
-    "mask_f1": "mask macro-F1",
-    "gender_f1": "gender macro-F1",
-    "age_f1": "age macro-F1",
-    "log_loss": "log loss",
-}
+LABELS: Final = {key: metrics.LABELS[key] for key in paired.SCORES}
 
 
 @dataclass(frozen=True)
@@ -85,9 +79,9 @@ class Comparison:
     @property
     def still(self) -> str:
         """What is to be said of classes where none moved; empty if one did."""
-        few = sum(one.people < paired.FEW for one in self.classes.values())
+        few = sum(one.people < metrics.FEW for one in self.classes.values())
         judged = (
-            f"; {few} of {len(self.classes)} have fewer than {paired.FEW} people and are not judged"
+            f"; {few} of {len(self.classes)} have fewer than {metrics.FEW} people and are not judged"
             if few
             else ""
         )

@@ -33,8 +33,6 @@ from facemask.settings import params
 SCORES: Final = (*metrics.KEYS, "log_loss")
 # Scores that are judged: each verdict has its part of the level, so that all of them hold together.
 JUDGED: Final = ("macro_f1", "log_loss")
-# The difference of a class with fewer people hangs on whether one of them was drawn: its interval says nothing.
-FEW: Final = 10
 # Losses are summed as whole numbers: the order of a sum of floats would depend on the machine's cores.
 UNIT: Final = 1e-6
 
@@ -224,7 +222,7 @@ def _difference(
     spread = float(values.std(ddof=1)) if seeds > 1 else np.nan
     low = high = error = np.nan
     known = np.zeros(0) if draws is None else draws[~np.isnan(draws)]
-    if seeds and len(known) > 1 and people >= (FEW if each else 2):
+    if seeds and len(known) > 1 and people >= (metrics.FEW if each else 2):
         error = float(known.std(ddof=1))
         tail = (1 - confidence) / 2 / (classes.COUNT if each else len(JUDGED))
         if seeds > 1 or each:

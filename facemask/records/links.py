@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from facemask.records.names import entries
 from facemask.runtime.errors import UserError
 
 
@@ -31,14 +31,7 @@ def refuse(folder: Path, key: str) -> None:
 
 
 def _walk(folder: Path, root: Path, key: str) -> None:
-    try:
-        with os.scandir(folder) as entries:
-            ordered = sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        raise UserError(
-            f"{folder}: cannot be listed ({error.strerror or error}); make it readable, or move it away"
-        ) from None
-    for entry in ordered:
+    for entry in entries(folder):
         if entry.name.startswith("."):
             continue
         if entry.is_symlink():

@@ -28,6 +28,23 @@ def plain(text: str) -> bool:
     return not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text)
 
 
+def entries(folder: Path) -> list[os.DirEntry[str]]:
+    """Entries of a folder, sorted by name.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be listed.
+    """
+    try:
+        with os.scandir(folder) as found:
+            return sorted(found, key=lambda entry: entry.name)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot be listed ({error.strerror or error}); make it readable, or move it away"
+        ) from None
+
+
 def visible(root: Path, folder: Path, notes: Notes) -> Iterator[os.DirEntry[str]]:
     """Entries of a folder by name; what file managers leave behind is noted and passed over.
 
@@ -37,15 +54,8 @@ def visible(root: Path, folder: Path, notes: Notes) -> Iterator[os.DirEntry[str]
         If the folder cannot be listed, a name in it would not survive in a table, or two names are equal
         (:func:`composed`).
     """
-    try:
-        with os.scandir(folder) as entries:
-            ordered = sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        raise UserError(
-            f"{folder}: cannot be listed ({error.strerror or error}); make it readable, or move it away"
-        ) from None
     seen: dict[str, str] = {}
-    for entry in ordered:
+    for entry in entries(folder):
         if entry.name.startswith(".") or entry.name.lower() in {"thumbs.db", "desktop.ini", "__macosx"}:
             place = Path(entry.path).relative_to(root).as_posix()
             notes.append((printable(place), "ignored: left behind by a file manager"))

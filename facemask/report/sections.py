@@ -26,14 +26,7 @@ SPLITS: Final = {
     "shared": "out-of-fold, shared among photos of one face",
     "eval": "eval",
 }
-SCORES: Final = {
-    "macro_f1": "18-class macro-F1",
-    "accuracy": "18-class accuracy",
-    "mask_f1": "mask macro-F1",
-    "gender_f1": "gender macro-F1",
-    "age_f1": "age macro-F1",
-    "log_loss": "log loss",
-    "ece": "calibration error",
+SCORES: Final = metrics.LABELS | {
     "raw_log_loss": "log loss before calibration",
     "raw_ece": "calibration error before calibration",
 }
@@ -64,7 +57,7 @@ class ClassRow:
     @property
     def few(self) -> bool:
         """Whether there are too few people to rely on."""
-        return self.people < slices.FEW
+        return self.people < metrics.FEW
 
 
 @dataclass(frozen=True)
@@ -210,7 +203,7 @@ def cautions(given: Inputs, rows: Mapping[str, Sequence[ClassRow]]) -> list[str]
     if few := sorted((row.people, row.name) for row in rows["class"] if row.few):
         people, name = few[0]
         found.append(
-            f"{len(few)} of {classes.COUNT} classes have fewer than {slices.FEW} people out-of-fold (fewest: {name}, "
+            f"{len(few)} of {classes.COUNT} classes have fewer than {metrics.FEW} people out-of-fold (fewest: {name}, "
             f"{people}): each of them moves macro-F1."
         )
     return found

@@ -20,8 +20,6 @@ from facemask.scoring import metrics
 from facemask.scoring.predictions import Predictions
 from facemask.settings import params
 
-# Below this many people a score says little.
-FEW: Final = 10
 # A column with more different values than this is cut into quarters if it holds numbers, and shortened otherwise.
 MOST: Final = 10
 OTHER: Final = "other"
@@ -64,7 +62,7 @@ class Slice:
     @property
     def few(self) -> bool:
         """Whether there are too few people to rely on."""
-        return self.people < FEW
+        return self.people < metrics.FEW
 
 
 def groups(rows: pd.DataFrame, facts: pd.DataFrame, extras: pd.DataFrame) -> dict[str, pd.Series[Any]]:

@@ -22,6 +22,17 @@ from facemask.runtime.arrays import Floats, Ints
 
 SIZES: Final = {"class": classes.COUNT} | {name: len(values) for name, values in classes.ATTRIBUTES.items()}
 KEYS: Final = ("macro_f1", "accuracy", *(f"{name}_f1" for name in classes.ATTRIBUTES))
+LABELS: Final = {
+    "macro_f1": "18-class macro-F1",
+    "accuracy": "18-class accuracy",
+    "mask_f1": "mask macro-F1",
+    "gender_f1": "gender macro-F1",
+    "age_f1": "age macro-F1",
+    "log_loss": "log loss",
+    "ece": "calibration error",
+}
+# Below this many people a score says little.
+FEW: Final = 10
 # Tables pass through files with six digits: a smaller probability is not told from none.
 SMALLEST: Final = 1e-6
 

@@ -17,24 +17,14 @@ import yaml
 
 from facemask.records import classes
 from facemask.runtime.errors import UserError
+from facemask.scoring import metrics
 
 DETAILS: Final = Path("data/evaluate/details.json")
 ANSWERS: Final = Path("data/infer/about.json")
 COUNTS: Final = Path("data/fix_labels/about/counts.json")
 REPORTS: Final = (DETAILS, ANSWERS, COUNTS)
 SAMPLE: Final = "sample"
-_SCORES: Final = {
-    "macro_f1": "18-class macro-F1",
-    "accuracy": "18-class accuracy",
-    "mask_f1": "mask macro-F1",
-    "gender_f1": "gender macro-F1",
-    "age_f1": "age macro-F1",
-    "log_loss": "log loss",
-    "ece": "calibration error",
-}
 _SPLITS: Final = {"oof": "out-of-fold", "holdout": "hold-out"}
-# Below this many people a class's F1 says little.
-_FEW: Final = 10
 
 
 def render(folder: Path, about: Mapping[str, Any]) -> str:
@@ -90,8 +80,8 @@ def _head(details: Mapping[str, Any], counts: Mapping[str, Any]) -> Iterator[str
         "task": {"type": "image-classification"},
         "dataset": {"type": counts["dataset"], "name": counts["dataset"], "split": "out-of-fold"},
         "metrics": [
-            {"type": "f1", "name": _SCORES["macro_f1"], "value": scores["macro_f1"]},
-            {"type": "accuracy", "name": _SCORES["accuracy"], "value": scores["accuracy"]},
+            {"type": "f1", "name": metrics.LABELS["macro_f1"], "value": scores["macro_f1"]},
+            {"type": "accuracy", "name": metrics.LABELS["accuracy"], "value": scores["accuracy"]},
         ],
     }
     known = counts["dataset"] == SAMPLE
@@ -155,7 +145,7 @@ def _table(details: Mapping[str, Any], answers: Mapping[str, Any]) -> Iterator[s
     heads = (f"{title}, {size}" for title, size in zip(columns, sizes, strict=True))
     yield f"| | {' | '.join(heads)} |"
     yield "|---" * (len(columns) + 1) + "|"
-    for key, label in _SCORES.items():
+    for key, label in metrics.LABELS.items():
         yield f"| {label} | {' | '.join(_cell(one, key) for one in columns.values())} |"
     yield ""
     yield "out-of-fold: each person is answered by the network that has never seen them, so this says most; hold-out:"
@@ -184,7 +174,7 @@ def _slices(details: Mapping[str, Any]) -> Iterator[str]:
 
 def _limits(details: Mapping[str, Any], counts: Mapping[str, Any], about: Mapping[str, Any]) -> Iterator[str]:
     scores = details["oof"]
-    few = [name for name, count in scores["people_of_class"].items() if count < _FEW]
+    few = [name for name, count in scores["people_of_class"].items() if count < metrics.FEW]
     known = {name: value for name, value in scores["f1"].items() if value is not None}
     worst = min(known, key=lambda name: known[name])
     yield "## Intended use and limits"
@@ -199,7 +189,7 @@ def _limits(details: Mapping[str, Any], counts: Mapping[str, Any], about: Mappin
         yield "- Trained on drawn people: it says nothing about photos of real ones."
     yield f"- Weakest class out-of-fold: {worst} (F1 {known[worst]:.3f})."
     if few:
-        yield f"- {len(few)} of {classes.COUNT} classes have fewer than {_FEW} people: {', '.join(few)}."
+        yield f"- {len(few)} of {classes.COUNT} classes have fewer than {metrics.FEW} people: {', '.join(few)}."
     yield f"- A stated probability is {100 * scores['ece']:.0f} points off on average."
     yield (
         f"- Crops have to be made as in training: `face_crop` in model.json (finder "

@@ -149,10 +149,10 @@ def test_seeds_may_have_scored_other_people():
 
 def test_classes_of_few_people_are_not_judged_and_the_others_hold_together():
     found = compared(simulated(8, 100), 100)["f1"]
-    judged = [one for one in found if one.people >= paired.FEW]
+    judged = [one for one in found if one.people >= metrics.FEW]
     assert 0 < len(judged) < 18
     for one in found:
-        assert np.isnan(one.low) == (one.people < paired.FEW)
+        assert np.isnan(one.low) == (one.people < metrics.FEW)
         assert not (np.isnan(one.low) and one.beyond_chance)
     # One of 18: three standard errors, and not two.
     assert all(one.high - one.low > 2 * 2.9 * one.error for one in judged)
