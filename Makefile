@@ -96,7 +96,7 @@ types: venv ## mypy --strict
 bench: venv ## measure every claim of speed (over an hour, on an idle machine); writes docs/benchmarks.md
 	python -m benchmarks.bench
 
-torture: venv ## kill the pipeline, feed it damaged input (over an hour); writes docs/reliability.json
+torture: venv ## kill the pipeline, feed it damaged input, a hundred experiments (hours); writes docs/reliability.json
 	python -m benchmarks.torture
 
 back: venv ## leave an experiment: params, metrics and outputs as in the last commit; says what is undone
