@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from facemask.commands import options
+from facemask.runtime import imports
 from facemask.runtime.errors import UserError
 
 PARAMS = Path("params.yaml")
@@ -286,6 +287,7 @@ def main() -> None:
         command.set_defaults(run=run)
         options.add(name, command)
     arguments = parser.parse_args()
+    imports.end_quickly()
     try:
         arguments.run(arguments)
         sys.stdout.flush()

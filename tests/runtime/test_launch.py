@@ -174,10 +174,11 @@ def test_a_second_copy_is_locked_out(project: Path, repository: Path) -> None:
     assert after.stderr == "error: nothing to do\n"
 
 
-def test_garbage_is_collected_again_once_a_stage_works(repository: Path, project: Path) -> None:
-    """It is put off while the stage's libraries are imported, in the stage's own process alone."""
+def test_garbage_is_collected_while_a_stage_works(repository: Path, project: Path) -> None:
+    """Not while its libraries are imported, and not at its end; in the stage's own process alone."""
     program = (
-        "import gc, sys; sys.orig_argv = sys.orig_argv[:1] + {words}; import stages; print(gc.isenabled()); "
+        "import atexit, gc, sys; atexit.register(lambda: print(gc.get_freeze_count() > 0)); "
+        "sys.orig_argv = sys.orig_argv[:1] + {words}; import stages; print(gc.isenabled()); "
     )
     program += "from facemask.runtime import launch; sys.argv = ['stage']\n"
     program += "def run() -> None:\n    print(gc.isenabled())\nlaunch.launch(run)"
@@ -189,5 +190,5 @@ def test_garbage_is_collected_again_once_a_stage_works(repository: Path, project
             command, cwd=project, env=environment, stdout=subprocess.PIPE, text=True, check=True
         ).stdout.split()
 
-    assert seen(["-m", "stages.train"]) == ["False", "True"]
-    assert seen(["-c", "from multiprocessing.forkserver import main"]) == ["True", "True"]
+    assert seen(["-m", "stages.train"]) == ["False", "True", "True"]
+    assert seen(["-c", "from multiprocessing.forkserver import main"]) == ["True", "True", "False"]
