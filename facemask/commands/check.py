@@ -16,6 +16,7 @@ from facemask.labels import fixes, health
 from facemask.records import bands, raw, roots
 from facemask.runtime import files
 from facemask.runtime.errors import UserError
+from facemask.runtime.imports import lean
 from facemask.settings import params, recipes
 
 
@@ -104,6 +105,7 @@ def _face_network(network: params.FaceNetwork | params.Consensus) -> None:
         embedding.require(network)
 
 
+@lean()
 def _recipe(recipe: params.Train) -> list[str]:
     import torch
 

@@ -71,6 +71,8 @@ def lean() -> Iterator[None]:
             return
         compiler, used = ModuleType(_COMPILER), ModuleType(f"{_COMPILER}.utils")
         used.__dict__["is_compile_supported"] = lambda device: False
+        # What torch's functions on the device `meta` ask for.
+        compiler.__dict__["disable"] = _plain
         stand_ins = {each.__name__: each for each in (compiler, used)}
         with hidden(stand_ins), mock.patch.object(torch.compiler, "disable", _plain):
             yield

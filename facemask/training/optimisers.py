@@ -12,10 +12,11 @@ from torch import nn
 
 from facemask.network.layers import Layers
 from facemask.runtime.errors import UserError
-from facemask.runtime.imports import lean
+from facemask.runtime.imports import hidden, lean
 from facemask.settings import recipes
 
-with lean():
+# Tensors that are spread over machines, which Muon asks for: more than a second.
+with hidden({"torch.distributed.tensor": None}), lean():
     from timm.optim import (  # type: ignore[attr-defined]
         create_optimizer_v2,
         get_optimizer_info,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -331,3 +333,22 @@ def test_a_sample_without_eval_people_has_none_to_learn_from(here, params_yaml):
     run(changed(params_yaml, "train.pool", "eval"))
     Path("data/check.txt").unlink()
     refused(changed(params_yaml, "sample_data.eval_people", 0), r"^train\.pool is eval")
+
+
+@pytest.mark.slow
+def test_params_are_looked_at_without_torchs_compiler(repository: Path) -> None:
+    """It takes seconds to import, and this is the first stage of every experiment."""
+    program = """
+import sys
+from pathlib import Path
+from facemask.commands import check
+from facemask.settings import loading
+print(check._recipe(loading.load(Path("params.yaml")).train))
+print([name for name in ("torch._dynamo", "torch.distributed.tensor", "lightning") if name in sys.modules])
+import torch
+print(torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)).item())
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=repository, capture_output=True, text=True, check=False
+    )
+    assert ended.stdout.splitlines() == ["[]", "[]", "2.0"], ended.stderr
