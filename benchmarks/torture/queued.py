@@ -120,13 +120,13 @@ def _watch(folder: Path, counts: Counts) -> None:
         workers += [size // _MIB for works, size in sizes.values() if works]
         time.sleep(_EVERY)
     quarter = max(1, len(workers) // 4)
-    counts.worker_mib = [
-        sorted(part)[len(part) // 2] for part in (workers[:quarter], workers[-quarter:]) if part
-    ]
+    # Workers that went before the first look count as nothing.
+    parts = (workers[:quarter] or [0], workers[-quarter:] or [0])
+    counts.worker_mib = [sorted(part)[len(part) // 2] for part in parts]
 
 
 def _compare(folder: Path, wanted: dict[str, int], counts: Counts) -> None:
-    """Whether each experiment is there, under its own value and with scores."""
+    """Whether each experiment is there, under its own value."""
     there = set(_typed(folder, "dvc", "exp", "list", "--name-only").split())
     for name, value in wanted.items():
         if name not in there:
