@@ -118,16 +118,15 @@ def in_order(
 def _local(
     pool: futures.Executor, work: Callable[[Any], Any], chunks: Sequence[Sequence[Any]], ahead: int
 ) -> Iterator[Any]:
-    wait = True
     try:
         yield from in_order(lambda chunk: pool.submit(work, chunk), chunks, ahead)
     except KeyboardInterrupt:
-        wait = False
         for process in multiprocessing.active_children():
             process.kill()
         raise
     finally:
-        pool.shutdown(wait=wait, cancel_futures=True)
+        # Waited for after Ctrl-C too: a pool that ends while Python does may write to a pipe it has closed.
+        pool.shutdown(cancel_futures=True)
 
 
 def _start_fork_server() -> None:
