@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from facemask.commands import options
-from facemask.runtime import imports
+from facemask.runtime import ending
 from facemask.runtime.errors import UserError
 
 PARAMS = Path("params.yaml")
@@ -287,7 +287,6 @@ def main() -> None:
         command.set_defaults(run=run)
         options.add(name, command)
     arguments = parser.parse_args()
-    imports.end_quickly()
     try:
         arguments.run(arguments)
         sys.stdout.flush()
@@ -301,4 +300,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    ending.end_quickly()
     main()
+    ending.succeed()

@@ -5,12 +5,13 @@ Run as ``python -m stages.audit``; ``python -m facemask review`` shows what it f
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 from facemask.audit import duplicates, facts, labels, measures, noise, quality, suspects
 from facemask.recognition import framing
 from facemask.records import tables
-from facemask.runtime import cluster, files
+from facemask.runtime import cluster, executor, files, hardware
 from facemask.runtime.launch import launch
 from facemask.scoring import predictions
 from facemask.settings import params
@@ -37,7 +38,9 @@ def run(
     splits = predictions.combined(combined, labelled)
     asked = labels.collect(*facts.predicted(photos, splits))
     boxes = facts.boxes(faces)
-    with cluster.workers(engine) as pool:
+    # Threads: a few milliseconds a photo, most of them outside Python, and processes would take seconds to start.
+    threads = functools.partial(executor.threads, workers=hardware.cores())
+    with cluster.workers(engine, local=threads) as pool:
         jobs = [job for name, part in boxes.items() for job in framing.jobs(part, name)]
         measured = measures.measure(jobs, faces, cfg.network, pool)
     found = labels.find(asked, cfg.score)

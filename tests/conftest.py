@@ -45,9 +45,10 @@ GENDERS = ("male", "female")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that hold slow tests: with one at the end, one of two workers would wait for the other."""
+    """Begin with the longest files: with one at the end, the other workers would wait for its."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    longest = {item.path for item in items if "quick_stages" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: (item.path not in longest, item.path not in slow))
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ stage sees the folder, environment, standard streams and code of whoever asked, 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import importlib
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from multiprocessing import util
 from pathlib import Path
 
 OURS = ("facemask", "stages")
@@ -104,6 +106,9 @@ def _start(asked: socket.socket) -> None:
     os.environ.update(environment)
     sys.path[0] = folder
     sys.argv = words
+    importlib.import_module("stages")
+    # Registered in the server, it would come after a stage has ended.
+    atexit.register(util._exit_function)  # type: ignore[attr-defined]
     runpy.run_module(words[0], run_name="__main__", alter_sys=True)
 
 

@@ -6,6 +6,8 @@ inputs
     what a stage was given, compared at its end
 parent
     a process ends with the one that started it, and by Ctrl-C in one line
+ending
+    a process ends without taking apart what libraries made
 executor
     several processes or threads, results in order
 cluster

@@ -1,14 +1,15 @@
-"""Imports of big libraries without what they would import for nothing, and an end without what they leave."""
+"""Imports of big libraries without what they would import for nothing."""
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import gc
 import sys
 from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any, Final
+
+from facemask.runtime import ending
 
 _COMPILER: Final = "torch._dynamo"
 
@@ -29,16 +30,11 @@ def hidden(stand_ins: Mapping[str, ModuleType | None]) -> Iterator[None]:
 
 
 def begin() -> None:
-    """Put off garbage collection in a stage's process until ``launch`` turns it on; see :func:`uncollected`."""
+    """Put off garbage collection in a stage's process until ``launch`` turns it on, and let it end quickly."""
     # Worker processes, which import the stage too, are not started by `-m`.
     if "-m" in sys.orig_argv:
         gc.disable()
-        end_quickly()
-
-
-def end_quickly() -> None:
-    """Let this process end without Python's last searches for cycles: with torch in it, two seconds."""
-    atexit.register(gc.freeze)
+        ending.end_quickly()
 
 
 @contextlib.contextmanager

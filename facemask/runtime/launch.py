@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from filelock import FileLock, Timeout
 
-from facemask.runtime import files, hardware, inputs, parent, shortages
+from facemask.runtime import ending, files, hardware, inputs, parent, shortages
 from facemask.runtime.errors import UserError
 from facemask.settings import config, loading, params, recipes
 
@@ -97,6 +97,7 @@ def launch(run: Callable[..., None]) -> None:
             # Beside the lock and no output: the clock is no part of a result.
             ran = {"stage": label, "seconds": time.monotonic() - start, "machine": hardware.machine()}
             files.write_json(KEPT / f"{label}.json", ran)
+        ending.succeed()
     except UserError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

@@ -174,21 +174,32 @@ def test_a_second_copy_is_locked_out(project: Path, repository: Path) -> None:
     assert after.stderr == "error: nothing to do\n"
 
 
-def test_garbage_is_collected_while_a_stage_works(repository: Path, project: Path) -> None:
-    """Not while its libraries are imported, and not at its end; in the stage's own process alone."""
+def test_a_stage_neither_searches_nor_takes_apart_what_libraries_made(
+    repository: Path, project: Path
+) -> None:
+    """Not while they are imported, and not at its end, if all went well; in the stage's own process alone."""
     program = (
         "import atexit, gc, sys; atexit.register(lambda: print(gc.get_freeze_count() > 0)); "
         "sys.orig_argv = sys.orig_argv[:1] + {words}; import stages; print(gc.isenabled()); "
+        "atexit.register(print, 'tidied'); "
     )
-    program += "from facemask.runtime import launch; sys.argv = ['stage']\n"
-    program += "def run() -> None:\n    print(gc.isenabled())\nlaunch.launch(run)"
+    program += "from facemask.runtime import errors, launch; sys.argv = ['stage']\n"
+    program += "def run() -> None:\n    print(gc.isenabled())\n    {last}\nlaunch.launch(run)"
 
-    def seen(words: list[str]) -> list[str]:
-        command = [sys.executable, "-c", program.format(words=words)]
-        environment = os.environ | {"DVC_STAGE": "train", "PYTHONPATH": str(repository)}
-        return subprocess.run(
-            command, cwd=project, env=environment, stdout=subprocess.PIPE, text=True, check=True
-        ).stdout.split()
+    def seen(words: list[str], last: str = "") -> tuple[int, list[str]]:
+        ended = subprocess.run(
+            [sys.executable, "-c", program.format(words=words, last=last)],
+            cwd=project,
+            env=os.environ | {"DVC_STAGE": "train", "PYTHONPATH": str(repository)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return ended.returncode, ended.stdout.split()
 
-    assert seen(["-m", "stages.train"]) == ["False", "True", "True"]
-    assert seen(["-c", "from multiprocessing.forkserver import main"]) == ["True", "True", "False"]
+    stage = ["-m", "stages.train"]
+    assert seen(stage) == (0, ["False", "True", "tidied"])
+    assert seen(stage, "raise errors.UserError('no')") == (1, ["False", "True", "tidied", "True"])
+    assert seen(stage, "raise SystemExit(3)") == (3, ["False", "True", "tidied", "True"])
+    worker = ["-c", "from multiprocessing.forkserver import main"]
+    assert seen(worker) == (0, ["True", "True", "tidied", "False"])

@@ -255,7 +255,7 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path, repository: Path) ->
         ("a: {b: &b {x: 1}}\nd: {<<: *b, y: 4}\n", "line 1: &b: "),
         ("seed: &s 20\nsample_data:\n  seed: *s\n", "line 1: &s: "),
         ("seed: 20\nsample_data: *missing\n", r"line 2: \*missing: "),
-        ("- &씨앗 1\n", "line 1: &씨앗: "),
+        ("- &age-cut 1\n", "line 1: &age-cut: "),
     ],
 )
 def test_anchors_and_aliases_are_refused_by_name(tmp_path: Path, text: str, told: str) -> None:
