@@ -102,7 +102,11 @@ torture: venv ## kill the pipeline, feed it damaged input, a hundred experiments
 back: venv ## leave an experiment: params, metrics and outputs as in the last commit; says what is undone
 	git --no-pager diff HEAD -- params.yaml
 	git restore --source=HEAD --staged --worktree -- params.yaml dvc.lock metrics
-	dvc checkout --quiet --force dvc.yaml
+	if ! dvc checkout --force dvc.yaml >/dev/null; then
+	  echo "error: params and metrics are those of the last commit, but its outputs are not all on this machine (see" \
+	    "above): dvc repro makes them, dvc pull fetches them where there is a remote" >&2
+	  exit 1
+	fi
 
 weights: venv ## list pretrained weights, or fetch some: make weights NAME='yunet u2net'
 	python -m facemask weights $(NAME)

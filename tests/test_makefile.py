@@ -102,3 +102,19 @@ def test_a_python_can_be_chosen(project: Project) -> None:
     chosen = project.folder / "bin" / "mine"
     shutil.copy(project.folder / "bin" / "python3.12", chosen)
     assert f"Creating .venv with {chosen}" in project.make("venv", f"PYTHON={chosen}").stdout
+
+
+def test_outputs_that_are_not_here_are_told_when_an_experiment_is_left(project: Project) -> None:
+    """As after a clone in which the last commit's stages have never run."""
+    for name, script in (
+        ("git", "exit 0"),
+        ("dvc", 'echo "$@" >> calls; echo "ERROR: data/infer" >&2; exit 255'),
+    ):
+        (project.folder / "bin" / name).write_text(f"#!/bin/sh\n{script}\n")
+        (project.folder / "bin" / name).chmod(0o755)
+    left = project.make("back")
+    assert left.returncode != 0
+    assert (project.folder / "calls").read_text().splitlines()[-1].startswith("checkout --force")
+    told = left.stderr.splitlines()
+    assert told[0] == "ERROR: data/infer"
+    assert "dvc repro makes them" in told[1]
