@@ -120,7 +120,7 @@ def test_ctrl_c_is_one_line_and_code_130(
     os.killpg(stage.pid, signal.SIGINT)
     assert stage.wait(SOON) == 130
     assert (project / "said").read_text() == "interrupted; `dvc repro` goes on from here\n"
-    # A pool that were still ending would race with Python's own end, and now and then lose with a traceback.
+    # A pool that is still ending races with Python's own end, and now and then loses with a traceback.
     assert (project / "threads").read_text() == "MainThread"
     until(lambda: not any(map(alive, running)), SOON)
 
