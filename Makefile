@@ -115,7 +115,7 @@ plots: venv ## write the plots into one page that opens without a network
 	dvc plots show --out dvc_plots
 
 report: venv ## one page for a reviewer, compared with main or with BASELINE=REV; opens it
-	dvc repro --quiet report
+	dvc repro report
 	python -m facemask report --baseline "$(BASELINE)"
 
 docs: venv ## after changing the params' schema: rewrite docs/params.md
