@@ -78,7 +78,7 @@ repro: venv ## run the pipeline: only what changed; prints the scores
 test: venv ## all tests (minutes)
 	python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations 25
 
-test-fast: venv ## the tests that take seconds
+test-fast: venv ## the tests that take less than half a second each
 	python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 lint: venv ## style, docstrings and the direction of imports

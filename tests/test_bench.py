@@ -273,6 +273,7 @@ def test_small_files_lie_as_the_contests_do(tmp_path: Path) -> None:
     assert {path.stat().st_size for path in files} == {dvc_scale.SIZE}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not watch.possible(), reason="memory is read from Linux's /proc")
 def test_a_lone_process_is_watched_by_its_counters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mapped.bin").write_bytes(bytes(90_000_000))
@@ -290,6 +291,7 @@ def test_a_lone_process_is_watched_by_its_counters(tmp_path: Path, monkeypatch: 
     assert 90e6 / 2**20 < spent.mapped < 170
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not watch.possible(), reason="memory is read from Linux's /proc")
 def test_a_command_is_watched_with_the_processes_it_starts(tmp_path: Path) -> None:
     child = "import time; filled = bytearray(b'1') * 120_000_000; time.sleep(1)"
@@ -350,6 +352,7 @@ def test_a_measurement_runs() -> None:
     json.dumps(found.figures, allow_nan=False)
 
 
+@pytest.mark.slow
 def test_finders_are_compared_on_any_folder(shared, tmp_path, monkeypatch):
     monkeypatch.setenv("FACEMASK_MEMO", "0")
     real = shared / "data" / "realfaces"

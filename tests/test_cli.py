@@ -32,12 +32,14 @@ def project(tmp_path: Path, repository: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_presets_are_listed(project: Path, repository: Path) -> None:
     for arguments in (("preset", "--list"), ("preset",)):
         ended = facemask(project, repository, *arguments)
         assert (ended.returncode, ended.stdout, ended.stderr) == (0, "tiny  One short epoch.\n", "")
 
 
+@pytest.mark.slow
 def test_a_preset_shows_what_it_changes_once(project: Path, repository: Path) -> None:
     ended = facemask(project, repository, "preset", "tiny")
     assert ended.returncode == 0
@@ -46,6 +48,7 @@ def test_a_preset_shows_what_it_changes_once(project: Path, repository: Path) ->
     assert (again.returncode, again.stdout) == (0, "params.yaml already has all of tiny\n")
 
 
+@pytest.mark.slow
 def test_a_kind_is_set_and_shown_once(project: Path, repository: Path) -> None:
     ended = facemask(project, repository, "set", "train.loss", "focal", "gamma=2", "train.lr", "3e-5")
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -67,6 +70,7 @@ def test_a_kind_is_set_and_shown_once(project: Path, repository: Path) -> None:
     assert wrong.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_mistakes_are_one_line_and_code_1(project: Path, repository: Path) -> None:
     ended = facemask(project, repository, "preset", "tny")
     assert (ended.returncode, ended.stdout, ended.stderr) == (
@@ -81,6 +85,7 @@ def test_mistakes_are_one_line_and_code_1(project: Path, repository: Path) -> No
     assert ended.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "content", "told", "commands"),
     [
@@ -103,6 +108,7 @@ def test_broken_files_are_one_line_and_code_1(
         assert ended.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "told"),
     [
@@ -118,12 +124,14 @@ def test_outside_the_project_commands_say_where_to_run(
     assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", wanted)
 
 
+@pytest.mark.slow
 def test_the_reference_is_printed(project: Path, repository: Path) -> None:
     ended = facemask(project, repository, "params")
     assert ended.returncode == 0
     assert "| `train.lr` | number > 0 |" in ended.stdout
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_early_ends_a_command_quietly(project: Path, repository: Path) -> None:
     command = f"'{sys.executable}' -m facemask params | true"
     env = {"PYTHONPATH": str(repository), "PATH": "/usr/bin:/bin"}
@@ -139,6 +147,7 @@ def test_help_names_the_commands(project: Path, repository: Path) -> None:
         assert f"\n    {command} " in ended.stdout
 
 
+@pytest.mark.slow
 def test_the_memo_is_shown(project: Path, repository: Path) -> None:
     ended = facemask(project, repository, "cache")
     assert (ended.returncode, ended.stdout) == (0, "nothing is kept yet in .cache/facemask\n")

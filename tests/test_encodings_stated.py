@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import pytest
+
 # Whose ``open`` opens no text file.
 NO_FILES = ("os", "Image", "archive", "desk", "found")
 
@@ -30,6 +32,7 @@ def unstated(source: str) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_no_file_is_opened_in_the_encoding_of_the_locale(repository: Path) -> None:
     paths = [
         path for folder in ("facemask", "stages") for path in sorted((repository / folder).rglob("*.py"))

@@ -55,6 +55,7 @@ def test_every_package_has_a_table_of_contents(repository: Path) -> None:
         assert found == more.get(folder.name, []), f"{init} holds more than its docstring"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", TABLE_MODULES)
 def test_light_modules_start_without_networks(module: str) -> None:
     code = f"import sys, {module}; print([name for name in {HEAVY} if name in sys.modules])"

@@ -27,6 +27,7 @@ def test_every_part_or_one_alternative_has_to_be_allowed(licence: str, good: boo
     assert licences.allowed(licence) is good
 
 
+@pytest.mark.slow
 def test_all_that_is_pinned_is_allowed_and_no_exception_is_idle(repository: Path) -> None:
     found = list(licences.listed(repository / "requirements.txt"))
     assert len(found) > 200

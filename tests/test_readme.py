@@ -121,6 +121,7 @@ def test_targets_and_commands_exist(repository: Path, name: str) -> None:
             assert words[2] in known, line
 
 
+@pytest.mark.slow
 def test_what_readme_sets_is_valid(repository: Path, tmp_path: Path) -> None:
     """Each line on its own, on the shipped params, of which it changes something."""
     tried = 0

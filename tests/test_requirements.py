@@ -30,6 +30,7 @@ def test_what_is_pinned_is_what_runs(pins: list[Requirement]) -> None:
             assert metadata.version(pin.name) in pin.specifier, pin
 
 
+@pytest.mark.slow
 def test_nothing_is_left_to_the_day_of_installation(pins: list[Requirement]) -> None:
     """All that the pinned packages ask for is pinned too."""
     names = {canonicalize_name(pin.name) for pin in pins}

@@ -161,6 +161,7 @@ def test_a_map_of_features_keeps_its_places(toy_yaml: dict[str, Any], tmp_path: 
     assert abs(vectors[0] @ vectors[2]) < 0.15
 
 
+@pytest.mark.slow
 def test_real_faces_are_put_together_by_a_real_network(shared: Path, toy_yaml: dict[str, Any]) -> None:
     import cv2
 

@@ -137,6 +137,7 @@ def test_the_limits_are_those_of_the_params(tmp_path: Path, toy_yaml: dict[str, 
     assert reasons(**nothing | {"blank": 255, "dark": 255}) == ["blank photo"] * 3
 
 
+@pytest.mark.slow
 def test_processes_measure_the_same_as_one(tmp_path: Path, cfg: params.Audit) -> None:
     images = {f"train/images/p/{number:03d}": picture(number, (48, 36)) for number in range(130)}
     some = framing.jobs(written(tmp_path, images, {}), "labelled")

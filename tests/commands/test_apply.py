@@ -68,6 +68,7 @@ def held(project: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_an_experiment_is_taken_up_and_what_params_held_is_shown(project: Path) -> None:
     Path("params.yaml").write_text("seed: 3\n")
     before = held(project)

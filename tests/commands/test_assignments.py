@@ -189,6 +189,7 @@ def test_a_key_or_value_that_cannot_be_is_told(target: Path, words: list[str], p
 ODD = r"""/x/사진 ~ ~/mine [a] 2021_01 null 1e3 true {x} *foo &x #x 2021-01-02 !x %x @x a\b ${x} a,b 0x10 = a=b |"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*ODD.split(), "a: b", "a #b", "- a", "? x", " a", "'", "'a", "it's"])
 def test_any_folder_can_be_named(target: Path, name: str) -> None:
     """Whatever YAML would take it for."""

@@ -161,6 +161,7 @@ def test_the_shipped_label_fixes_pass(here, params_yaml, repository):
     run(params_yaml)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_passes_where_its_weights_can_be_had(
     here, params_yaml, repository, monkeypatch, request, name
@@ -193,6 +194,7 @@ def test_a_name_that_means_nothing_is_told_before_anything_is_written(here, para
     refused(changed(params_yaml, key, value), told)
 
 
+@pytest.mark.slow
 def test_a_network_that_does_not_look_at_the_whole_photo_is_told(here, params_yaml, capsys):
     run(changed(params_yaml, "train.image.size", [96, 72]))
     assert capsys.readouterr().out == ""
@@ -312,6 +314,7 @@ def test_the_sample_need_not_be_drawn_yet_but_one_s_own_data_must_be_there(here,
 UDA = {"kind": "uda", "weight": 1.0, "ratio": 1, "temperature": 0.5, "threshold": 0.5}
 
 
+@pytest.mark.slow
 def test_unlabelled_photos_to_learn_from_must_be_there(own):
     changed(own, "train.unlabelled", UDA)
     run(changed(own, "train.pool", "eval"))

@@ -20,6 +20,7 @@ def frame(tmp_path_factory):
     return path.read_text()
 
 
+@pytest.mark.slow
 def test_no_script_is_loaded_from_anywhere(frame):
     filled = HTML(frame).with_scripts(VegaRenderer.SCRIPTS).with_element("<div id='x'></div>").embed()
     # What vega-embed holds as text for its "open in editor" window is no tag of this page.
@@ -37,6 +38,7 @@ def test_the_bundle_gives_dvc_what_its_charts_call(frame):
     assert frame.count("{plot_divs}") == 1
 
 
+@pytest.mark.slow
 def test_the_same_bytes_again(frame, tmp_path):
     page.write(tmp_path / "again.html")
     assert (tmp_path / "again.html").read_text() == frame

@@ -143,6 +143,7 @@ def test_mistakes_are_one_line(predict, tmp_path):
     assert Path.cwd().name == "project"
 
 
+@pytest.mark.slow
 def test_a_huge_photo_is_a_row(predict, tmp_path):
     """Its size is told before a pixel is decoded."""
     Image.new("1", (30_000, 30_000)).save(tmp_path / "huge.png")

@@ -28,6 +28,7 @@ def drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Figure:
     return kept[0]
 
 
+@pytest.mark.slow
 def test_the_curve_is_drawn_and_the_suggestion_marked(drawn: Figure) -> None:
     curve, mark = drawn.axes[0].lines
     assert np.array_equal(curve.get_xydata(), np.stack([RATES, LOSSES], 1))
@@ -35,6 +36,7 @@ def test_the_curve_is_drawn_and_the_suggestion_marked(drawn: Figure) -> None:
     assert drawn.axes[0].get_xscale() == "log"
 
 
+@pytest.mark.slow
 def test_a_loss_that_ran_away_does_not_flatten_what_came_before(drawn: Figure) -> None:
     low, high = drawn.axes[0].get_ylim()
     lowest = LOSSES[RATES < 0.1].min()

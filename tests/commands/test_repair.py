@@ -259,6 +259,7 @@ stages:
 """
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_in_dvcs_cache_is_found_and_made_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start_project: Callable[..., None]
 ) -> None:

@@ -53,6 +53,7 @@ def registry(tmp_path: Path) -> Iterator[Path]:
         server.shutdown()
 
 
+@pytest.mark.slow
 def test_a_file_is_fetched_once_and_checked(registry: Path, tmp_path: Path) -> None:
     folder = tmp_path / "pretrained"
     assert weights.fetch(["good"], registry, folder) == [folder / "good.onnx"]
@@ -64,6 +65,7 @@ def test_a_file_is_fetched_once_and_checked(registry: Path, tmp_path: Path) -> N
         weights.fetch(["good"], registry, folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "told"),
     [
@@ -83,6 +85,7 @@ def test_what_cannot_be_had_is_one_line_and_leaves_nothing(
     assert not list(folder.glob("*")) if folder.exists() else True
 
 
+@pytest.mark.slow
 def test_the_list_says_which_are_here(registry: Path, tmp_path: Path) -> None:
     weights.fetch(["good"], registry, tmp_path)
     told = weights.listed(registry, tmp_path)

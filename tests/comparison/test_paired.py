@@ -36,6 +36,7 @@ def compared(pairs: list[Pair], people: int, cfg=CFG) -> dict[str, list[paired.D
     return paired.differences(pairs, people, cfg, seed=10**6)
 
 
+@pytest.mark.slow
 def test_pairs_that_differ_by_their_seed_are_within_chance():
     """Both verdicts hold together at 95 %, so each of them is right more often than that."""
     found = [compared(simulated(seed, 60), 60, FINE) for seed in range(100)]

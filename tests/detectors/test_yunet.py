@@ -176,6 +176,7 @@ def test_the_memo_knows_the_model_by_its_hash(tmp_path: Path) -> None:
     assert len(set(prints.values())) == 4
 
 
+@pytest.mark.slow
 def test_drawn_faces_are_found(model: Path) -> None:
     job = contest.Job(0, 0, 0, roster.train(8, seed=0)[0])
     shots = contest.shoot(job)
@@ -186,6 +187,7 @@ def test_drawn_faces_are_found(model: Path) -> None:
     assert sum(centred) >= 6
 
 
+@pytest.mark.slow
 def test_real_faces_are_boxed_as_mtcnn_boxes_them(model: Path, shared: Path) -> None:
     folders = sorted((shared / "data" / "realfaces" / "train" / "images").iterdir())
     # People at odd places had no part in fitting the rule.

@@ -202,6 +202,7 @@ def test_rows_are_distributions(people, how, adjust):
     np.testing.assert_allclose(found.sum(1), 1, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("how", "adjust"), every_way(FINE))
 @pytest.mark.parametrize("folds", [4, 2, 1])
 def test_no_combined_row_depends_on_the_labels_of_its_fold(how, adjust, folds):
@@ -265,6 +266,7 @@ def test_fixed_tau_is_applied_as_given(people):
     assert people.fit(config(SOFT, fixed), SKEWED).tau == 0.7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [SOFT, HARD, WEIGHTED, STACKING])
 @pytest.mark.parametrize("calibration", [None, Single(0.5), PerTask(0.5, 2.0, 1.0)])
 def test_a_combiner_survives_its_file(people, how, calibration, tmp_path):

@@ -97,6 +97,7 @@ def repository(saved, tmp_path, monkeypatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_honest_answers_are_those_of_the_experiment_in_the_order_asked_for(repository):
     rows = manifest()
     (alpha,), (beta,) = (experiments.resolve((name,)) for name in ("alpha", "beta"))
@@ -105,6 +106,7 @@ def test_honest_answers_are_those_of_the_experiment_in_the_order_asked_for(repos
     assert np.abs(experiments.load(beta).honest(asked, rows) - asked.probabilities).max() > 0.01
 
 
+@pytest.mark.slow
 def test_its_hold_out_may_be_among_our_folds_and_the_other_way_round(repository):
     (alpha,) = experiments.resolve(("alpha",))
     rows = manifest(held=4)
@@ -179,6 +181,7 @@ def test_outputs_that_are_not_in_the_cache_are_told(repository, lost):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_photo_without_an_honest_answer_is_told(repository, monkeypatch):
     monkeypatch.chdir(repository)
     rows = manifest()
@@ -190,6 +193,7 @@ def test_a_photo_without_an_honest_answer_is_told(repository, monkeypatch):
         experiments.load(member).honest(asked, rows)
 
 
+@pytest.mark.slow
 def test_another_data_set_is_told(repository):
     (alpha,) = experiments.resolve(("alpha",))
     others = manifest().assign(photo=lambda f: "other/" + f["photo"])

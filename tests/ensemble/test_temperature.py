@@ -44,6 +44,7 @@ def calibrated(people: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.n
     return table, sampled(table, seed + 1), np.repeat(np.arange(people), 7)
 
 
+@pytest.mark.slow
 @given(table=TABLES, degree=TEMPERATURES)
 def test_one_temperature_keeps_every_order_of_classes(table, degree):
     found = Single(degree)(table)
@@ -95,6 +96,7 @@ def test_a_planted_temperature_is_found(wrong):
     assert metrics.log_loss(found(off), true) <= metrics.log_loss(off, true) + 1e-6
 
 
+@pytest.mark.slow
 def test_each_task_gets_its_own():
     table, true, person = calibrated(600)
     off = PerTask(2.0, 1.0, 0.5)(table)
@@ -120,6 +122,7 @@ def test_photos_of_one_person_count_as_one():
     assert once == pytest.approx(again, abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("calibrate", [ONE, TASKS])
 @pytest.mark.parametrize("how", ["soft", "stacking"])
 @pytest.mark.parametrize("folds", [4, 1])

@@ -25,6 +25,7 @@ def planted(scale: float, turn: float, x: float, y: float) -> np.ndarray:
     return np.column_stack([moved.real, moved.imag])
 
 
+@pytest.mark.slow
 @hypothesis.given(
     st.floats(0.3, 5), st.floats(-179, 179), st.floats(-300, 300), st.floats(-300, 300), st.floats(-0.2, 1)
 )
@@ -118,6 +119,7 @@ def test_a_finder_without_landmarks_cannot_align() -> None:
         )
 
 
+@pytest.mark.slow
 def test_both_detectors_see_the_same_points(shared) -> None:
     """On real faces without masks the two place landmarks within a few pixels, the same eye first."""
     from facemask.detectors import mtcnn, yunet

@@ -56,6 +56,7 @@ def iou(one: np.ndarray, other: np.ndarray) -> float:
     return both / (np.prod(one[2:] - one[:2]) + np.prod(other[2:] - other[:2]) - both)
 
 
+@pytest.mark.slow
 def test_same_boxes_as_the_library(networks: mtcnn.Networks, faces: list[np.ndarray]) -> None:
     import facenet_pytorch
 
@@ -69,6 +70,7 @@ def test_same_boxes_as_the_library(networks: mtcnn.Networks, faces: list[np.ndar
             assert row[4] == pytest.approx(scores[best], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_boxes_agree_with_the_librarys_defaults(networks: mtcnn.Networks, faces: list[np.ndarray]) -> None:
     import facenet_pytorch
 
@@ -82,6 +84,7 @@ def test_boxes_agree_with_the_librarys_defaults(networks: mtcnn.Networks, faces:
     assert min(overlaps) >= 0.9
 
 
+@pytest.mark.slow
 def test_a_photos_boxes_do_not_depend_on_its_neighbours(
     networks: mtcnn.Networks, faces: list[np.ndarray]
 ) -> None:
@@ -255,6 +258,7 @@ def test_lists_that_cannot_be_meant_are_refused() -> None:
     assert [finder.kind for finder in finders.in_order(MTCNN)] == ["mtcnn"]
 
 
+@pytest.mark.slow
 def test_two_finders_find_what_either_finds(
     shared: Path, paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -296,6 +300,7 @@ def test_two_finders_find_what_either_finds(
     kept.close()
 
 
+@pytest.mark.slow
 def test_two_processes_find_what_one_finds(shared: Path) -> None:
     images = sorted((shared / "data" / "realfaces" / "train" / "images").glob("*/mask1.*"))[:40]
     some = [

@@ -52,6 +52,7 @@ def test_holdout_takes_its_share_of_every_stratum(
         assert not any(held[stratum] for stratum, size in sizes.items() if size == 1)
 
 
+@pytest.mark.slow
 @given(strata=strata, count=counts, fraction=fractions, seed=seeds, data=st.data())
 def test_the_order_of_people_does_not_matter(
     strata: dict[str, int], count: int, fraction: float, seed: int, data: st.DataObject

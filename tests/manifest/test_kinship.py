@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -85,6 +86,7 @@ def test_unreadable_photos_tell_nothing() -> None:
     assert not rows["copy"].any()
 
 
+@pytest.mark.slow
 @given(
     ours=st.lists(st.tuples(st.sampled_from(sorted(FOLDS)), contents), max_size=8),
     theirs=st.lists(

@@ -63,6 +63,7 @@ def train(
     return manifest.train(cfg, cuts, table, extra, listed, seed=seed)
 
 
+@pytest.mark.slow
 @given(population=people, balance=st.sampled_from(BALANCES), seed=st.integers(0, 99))
 def test_no_person_is_on_two_sides(
     population: list[tuple[int, int]], balance: dict[str, object], seed: int
@@ -77,6 +78,7 @@ def test_no_person_is_on_two_sides(
     assert rows["photo"].tolist() == table["photo"].tolist()
 
 
+@pytest.mark.slow
 @given(population=people, balance=st.sampled_from(BALANCES), seed=st.integers(0, 99))
 def test_the_order_of_photos_changes_no_row(
     population: list[tuple[int, int]], balance: dict[str, object], seed: int
@@ -90,6 +92,7 @@ def test_the_order_of_photos_changes_no_row(
     assert rows[0].equals(rows[1])
 
 
+@pytest.mark.slow
 @given(population=people, cuts=shifted, balance=st.sampled_from(BALANCES), seed=st.integers(0, 99))
 def test_shifted_bands_move_targets_and_nothing_of_the_yardstick(
     population: list[tuple[int, int]], cuts: tuple[int, int], balance: dict[str, object], seed: int
@@ -115,6 +118,7 @@ def test_each_age_around_the_cuts_has_its_class_and_target() -> None:
     assert worn["target"].tolist() == [0, 1, 1, 1, 2, 2, 2]
 
 
+@pytest.mark.slow
 @given(population=people, seed=st.integers(0, 99))
 def test_balancing_changes_repeats_of_training_people_only(
     population: list[tuple[int, int]], seed: int
@@ -142,6 +146,7 @@ def test_unreadable_photos_keep_their_row_and_are_never_seen() -> None:
     assert sum(manifest.class_counts(rows)["official"]) == 27
 
 
+@pytest.mark.slow
 @given(population=people, seed=st.integers(0, 9))
 def test_a_photo_under_two_names_keeps_them_on_one_side(population: list[tuple[int, int]], seed: int) -> None:
     table = labels(population)
@@ -152,6 +157,7 @@ def test_a_photo_under_two_names_keeps_them_on_one_side(population: list[tuple[i
     assert manifest.counts(rows, 0, 0, 0)["people_under_two_names"] == 1
 
 
+@pytest.mark.slow
 @given(population=people, balance=st.sampled_from(BALANCES), cuts=shifted)
 def test_counts_add_up(
     population: list[tuple[int, int]], balance: dict[str, object], cuts: tuple[int, int]
@@ -210,6 +216,7 @@ def lent(population: list[tuple[int, int]], sources: list[str]) -> pd.DataFrame:
     )
 
 
+@pytest.mark.slow
 @given(
     population=people,
     sources=st.lists(st.sampled_from(["", *(f"{k:03d}" for k in range(12))]), min_size=1, max_size=8),

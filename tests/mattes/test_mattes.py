@@ -63,6 +63,7 @@ def test_grabcut_finds_a_drawn_portrait(seed: int) -> None:
     assert iou(matte, truth) > 0.95
 
 
+@pytest.mark.slow
 def test_grabcut_finds_the_drawn_people_by_the_shipped_settings(params_yaml: dict[str, Any]) -> None:
     matting = mattes.build(params.GrabCut.model_validate(params_yaml["background_removal"]["matting"]))
     people = contest.jobs(params.SampleData(train_people=8, eval_people=2, seed=7))[::5]

@@ -186,6 +186,7 @@ def test_gem_and_an_own_pooling_are_one_too_many():
         backbones.build(config("test_resnet", pool=gem(), global_pool="max"), (32, 32))
 
 
+@pytest.mark.slow
 def test_a_size_that_is_too_small_for_gem_is_told():
     with pytest.raises(UserError, match=r"train\.image\.size: \[32, 24\]"):
         backbones.build(config("inception_v3", pool=gem()), (32, 24))

@@ -132,6 +132,7 @@ def test_the_memory_layout_does_not_change_the_answer(toy_params):
     )
 
 
+@pytest.mark.slow
 def test_facenet_takes_channels_last_photos(toy_params):
     cfg = recipe(toy_params, SHARED)
     backbone = recipes.FaceNet(kind="facenet", weights=recipes.Scratch(kind="scratch"))

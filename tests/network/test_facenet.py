@@ -59,12 +59,14 @@ def same_faces(donor: InceptionResnetV1, found: facenet.FaceNet) -> bool:
         return torch.allclose(torch.nn.functional.normalize(embeddings), donor(photos), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_file_gives_the_library_s_embeddings(donor, tmp_path):
     safetensors.torch.save_file(donor.state_dict(), tmp_path / "w.safetensors")
     assert same_faces(donor, build(file(tmp_path / "w.safetensors")))
     assert not same_faces(donor, build(SCRATCH))
 
 
+@pytest.mark.slow
 def test_a_file_as_old_as_the_library_s_is_read(donor, tmp_path):
     """Saved before torch's zip format, by a batch normalisation that did not yet count its batches."""
     old = {k: v for k, v in donor.state_dict().items() if "num_batches" not in k}
@@ -72,6 +74,7 @@ def test_a_file_as_old_as_the_library_s_is_read(donor, tmp_path):
     assert same_faces(donor, build(file(tmp_path / "w.pt")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["vggface2", "casia_webface"])
 def test_a_file_in_the_cache_is_used_without_a_network(donor, torch_home, kind):
     path = torch_home / "checkpoints" / facenet.FILES[kind]
@@ -81,6 +84,7 @@ def test_a_file_in_the_cache_is_used_without_a_network(donor, torch_home, kind):
     assert same_faces(donor, build(cfg))
 
 
+@pytest.mark.slow
 def test_file_names_are_the_library_s(monkeypatch, torch_home):
     """They are copied from it; it must go on to look for the same."""
     asked = []
@@ -106,6 +110,7 @@ def test_without_file_and_network_it_says_what_to_put_where_within_seconds(torch
     assert str(torch_home / "checkpoints" / "20180402-114759-vggface2.pt") in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_download_is_kept_where_the_library_looks(donor, monkeypatch, torch_home):
     def download(url: str, path: str) -> None:
         assert url == "http://127.0.0.1:9/20180402-114759-vggface2.pt"
@@ -132,6 +137,7 @@ def test_weights_are_not_asked_for_when_a_checkpoint_follows(torch_home):
     facenet.build(recipes.FaceNet(kind="facenet", weights=VGGFACE), pretrained=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["lacking", "foreign", "reshaped", "other"])
 def test_files_with_anything_missing_or_foreign_are_refused(donor, tmp_path, monkeypatch, fault):
     state = donor.state_dict()
@@ -175,6 +181,7 @@ def test_pickled_code_in_a_weights_file_is_not_run(tmp_path):
     assert not (tmp_path / "sprung").exists()
 
 
+@pytest.mark.slow
 def test_embeddings_are_as_large_as_other_features_and_all_weights_learn():
     """Of length 1, their numbers would be .04."""
     network = build(SCRATCH).train()
@@ -184,6 +191,7 @@ def test_embeddings_are_as_large_as_other_features_and_all_weights_learn():
     assert all(weight.grad is not None for weight in network.parameters())
 
 
+@pytest.mark.slow
 def test_the_only_dropout_is_the_head_s():
     network = build(SCRATCH)
     photos = torch.randn(3, 3, 96, 80)

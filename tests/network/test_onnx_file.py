@@ -260,6 +260,7 @@ def test_names_in_a_file_never_become_code(
     assert not (tmp_path / "sprung").exists()
 
 
+@pytest.mark.slow
 def test_sface_is_converted_exactly(shared: Path) -> None:
     path = shared / "models" / "sface_2021dec_features.onnx"
     network = backbones.build(config(path, pool={"kind": "mean"}), (112, 112)).eval()

@@ -79,6 +79,7 @@ def test_one_view_has_one_average(models, photos):
     np.testing.assert_allclose(one, other, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("average", AVERAGES)
 @pytest.mark.parametrize("view", VIEWS, ids=lambda v: "-".join(map(str, v.model_dump().values())))
 def test_each_view_changes_the_answer_and_costs_its_forward_passes(models, photos, average, view):
@@ -92,6 +93,7 @@ def test_each_view_changes_the_answer_and_costs_its_forward_passes(models, photo
     assert np.abs(plain - both).max() > 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("views", [[IDENTITY], [IDENTITY, FLIP], [IDENTITY, *VIEWS]], ids=len)
 def test_forward_passes_are_models_times_views_times_chunks(models, photos, count, views):
@@ -195,6 +197,7 @@ def test_compiled_networks_answer_alike(toy_yaml):
     np.testing.assert_allclose(compiled, eager, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_machine_without_a_compiler_is_told_in_one_line(toy_yaml, monkeypatch):
     def refuses(*_):
         raise RuntimeError("InvalidCxxCompiler: No working C++ compiler found")

@@ -29,6 +29,7 @@ def test_two_open_memos_share_what_is_kept(tmp_path: Path) -> None:
     other.close()
 
 
+@pytest.mark.slow
 def test_the_size_is_bounded(tmp_path: Path) -> None:
     kept = memo.Memo(tmp_path / "m", limit=20_000_000)
     for k in range(60):
@@ -155,6 +156,7 @@ def test_a_damaged_row_is_computed_again(tmp_path: Path, column: str, value: obj
         kept.close()
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=30)

@@ -95,6 +95,7 @@ def test_an_entry_that_announces_more_than_there_is_takes_no_room(tmp_path: Path
         reader.read("x")
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(
     edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=8),

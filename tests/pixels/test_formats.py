@@ -294,6 +294,7 @@ def outcome(read, data: bytes) -> str:
     return "ok"
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(
     kind=st.sampled_from(sorted(PHOTOS)),

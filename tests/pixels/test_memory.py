@@ -65,6 +65,7 @@ def ramp(height: int, width: int, white: int, kind: type) -> np.ndarray:
     return np.tile(np.linspace(0, white, width).astype(kind), (height, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", ["jpg", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("png", "tif", "bmp"))]
 )

@@ -62,6 +62,7 @@ def test_the_picture_shows_who_does_not_belong(tmp_path: Path, write_faces: Call
     assert shown[1] > shown[0] + 200
 
 
+@pytest.mark.slow
 def test_real_people_are_found_by_a_real_network(
     shared: Path, tmp_path: Path, list_photos: Callable[..., dict[str, Path]], toy_yaml: dict[str, Any]
 ) -> None:

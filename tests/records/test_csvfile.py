@@ -43,6 +43,7 @@ def test_mistakes_beyond_the_first_part_are_told_by_line(row: str, told: str, tm
         tables.read(path, tables.MATTES)
 
 
+@pytest.mark.slow
 def test_memory_for_numbers_and_names_that_recur_is_that_of_the_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

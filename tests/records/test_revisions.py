@@ -11,6 +11,7 @@ from dvc.repo import Repo
 from facemask.records import revisions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [".", "a team's/mask project"])
 def test_files_of_git_and_of_dvc_are_those_of_the_revision(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str

@@ -46,6 +46,7 @@ def test_text_that_looks_like_something_else_comes_back_as_it_was(tmp_path: Path
     assert back["coverage"].tolist() == pytest.approx(np.linspace(0, 1, len(TRICKY)), rel=1e-5)
 
 
+@pytest.mark.slow
 @given(photos=st.lists(names, unique=True, max_size=8))
 def test_any_text_round_trips(photos: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("any") / "mattes.csv"

@@ -16,6 +16,7 @@ def measured(people, seed, shift=0.0, column="brightness"):
     return table, pd.Series(np.repeat([f"{k:03d}" for k in range(people)], 7))
 
 
+@pytest.mark.slow
 def test_a_shift_is_found_and_stands_out():
     ours, person = measured(60, 1)
     theirs, _ = measured(40, 2, shift=3.0, column="sharpness")
@@ -37,6 +38,7 @@ def test_people_of_one_kind_are_within_chance():
     assert sum(beyond) <= 1
 
 
+@pytest.mark.slow
 def test_a_spread_without_a_shift_is_found_too():
     ours, person = measured(200, 5)
     theirs, _ = measured(150, 6)

@@ -37,6 +37,7 @@ def scored():
     return Predictions(photos, person, official, table), rows, measured, extras
 
 
+@pytest.mark.slow
 def test_the_numbers_are_those_of_an_independent_computation(scored):
     split, rows, measured, extras = scored
     grouped = slices.groups(rows, measured, extras)

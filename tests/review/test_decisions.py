@@ -134,6 +134,7 @@ def _writer(review: Path, fixes_at: Path, lock: Path, numbers: range) -> None:
         ledger.decide(suspect, "accepted", "female", "t")
 
 
+@pytest.mark.slow
 def test_two_servers_at_once_lose_nothing(case: Case) -> None:
     context = multiprocessing.get_context("spawn")
     parts = [range(0, 12), range(12, 24)]

@@ -47,6 +47,7 @@ def test_nothing_is_answered_without_the_token(client: TestClient, path: str, to
     assert "token" in answer.json()["error"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "headers",
     [
@@ -69,6 +70,7 @@ def test_other_hosts_and_origins_are_refused(client: TestClient, case: Case, hea
     assert case.fixes.read_text() == HEADER + OLD
 
 
+@pytest.mark.slow
 def test_names_of_this_machine_are_answered(client: TestClient) -> None:
     for host in ("127.0.0.1:8421", "localhost:9", "localhost", "[::1]:8421"):
         answer = client.get("/suspects", headers=SECRET | {"host": host, "origin": f"http://{host}"})

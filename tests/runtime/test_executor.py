@@ -45,6 +45,7 @@ def test_results_come_in_order(workers: int) -> None:
     assert list(executor.processes(squares, [], workers=workers)) == []
 
 
+@pytest.mark.slow
 def test_errors_of_a_worker_arrive() -> None:
     with pytest.raises(UserError, match="five"):
         list(executor.processes(fail, CHUNKS, workers=2))
@@ -82,6 +83,7 @@ def pool(tmp_path: Path, repository: Path) -> Callable[..., int]:
     return run
 
 
+@pytest.mark.slow
 def test_what_a_killed_pool_left_in_tmpdir_goes_at_the_next_start(pool: Callable[..., int]) -> None:
     # pytest's own folders may be too long for a socket's path.
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
@@ -94,6 +96,7 @@ def test_what_a_killed_pool_left_in_tmpdir_goes_at_the_next_start(pool: Callable
         assert list(Path(folder).iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [62, 63, 200])
 def test_a_tmpdir_of_any_length_will_do(length: int, pool: Callable[..., int]) -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:

@@ -149,6 +149,7 @@ launch(run)
 """
 
 
+@pytest.mark.slow
 def test_from_the_shell_a_mistake_is_one_line_and_code_1(project: Path, repository: Path) -> None:
     (project / "slow.py").write_text(textwrap.dedent(SCRIPT))
     environment = os.environ | {"PYTHONPATH": str(repository)}
@@ -157,6 +158,7 @@ def test_from_the_shell_a_mistake_is_one_line_and_code_1(project: Path, reposito
     assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", "error: nothing to do\n")
 
 
+@pytest.mark.slow
 def test_a_second_copy_is_locked_out(project: Path, repository: Path) -> None:
     (project / "slow.py").write_text(textwrap.dedent(SCRIPT))
     environment = os.environ | {"PYTHONPATH": str(repository)}
@@ -174,6 +176,7 @@ def test_a_second_copy_is_locked_out(project: Path, repository: Path) -> None:
     assert after.stderr == "error: nothing to do\n"
 
 
+@pytest.mark.slow
 def test_a_stage_neither_searches_nor_takes_apart_what_libraries_made(
     repository: Path, project: Path
 ) -> None:

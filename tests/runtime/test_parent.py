@@ -97,6 +97,7 @@ def alive(process: psutil.Process) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line", ["exec python slow.py", "python slow.py; true"], ids=["alone", "below a shell"]
 )
@@ -112,6 +113,7 @@ def test_it_ends_with_its_parent(
     until(lambda: not any(map(alive, running)), SOON)
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_one_line_and_code_130(
     project: Path, start: Callable[..., subprocess.Popen[bytes]]
 ) -> None:

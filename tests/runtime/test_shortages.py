@@ -146,6 +146,7 @@ launch(run)
 """
 
 
+@pytest.mark.slow
 def test_from_the_shell_too_large_an_array_is_one_line(project: Path, repository: Path) -> None:
     (project / "large.py").write_text(SCRIPT)
     ended = subprocess.run(

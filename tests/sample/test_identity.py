@@ -25,6 +25,7 @@ def test_sixty_year_olds_are_grey_and_nobody_else_is() -> None:
     )
 
 
+@pytest.mark.slow
 def test_genders_overlap_but_differ() -> None:
     men, women = _people(0, 30), _people(1, 30)
     for trait in ("jaw", "brow_thickness", "lip_lower"):
@@ -33,6 +34,7 @@ def test_genders_overlap_but_differ() -> None:
     assert {who.hair_style for who in _people(0, 20)} & {who.hair_style for who in _people(1, 20)}
 
 
+@pytest.mark.slow
 def test_glasses_are_rare() -> None:
     assert 0 < np.mean([who.glasses for who in _people(0, 40, 500)]) < 0.08
 

@@ -150,6 +150,7 @@ def test_pages_need_no_other_site(client):
     assert client.get("/health").json() == {"status": "ok", "folds": 2, "size": [32, 24]}
 
 
+@pytest.mark.slow
 def test_a_full_queue_says_so_and_takes_more_later(client, model, photo, monkeypatch, encoded):
     busy, begun = threading.Event(), threading.Event()
     look = model.look

@@ -54,6 +54,7 @@ def around(field: schema.Field) -> list[str]:
 NEEDS = {("train.probe", "ridge"): ("train.head.age", "distribution")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("field", "kind"), KINDS, ids=[f"{f.key}({f.kind})-{kind}" for f, kind in KINDS])
 def test_every_kind_can_be_run(field: schema.Field, kind: str, target: Path, page: str) -> None:
     line = typed(field, kind)

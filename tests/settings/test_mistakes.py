@@ -115,6 +115,7 @@ def test_the_line_is_exact(override: str, target: Path) -> None:
     assert told(target) == f"params.yaml: {LINES[override]}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("override", [override for override, line in LINES.items() if "type python" in line])
 def test_what_it_says_to_type_puts_it_right(override: str, target: Path) -> None:
     """In the file as ``dvc exp run`` left it."""
@@ -171,6 +172,7 @@ def test_of_many_mistakes_the_first_are_told_and_the_others_counted(params_yaml:
     assert len(line) < 2000
 
 
+@pytest.mark.slow
 def test_whatever_stands_at_a_key_is_told_in_one_line(params_yaml: dict[str, Any]) -> None:
     def places(content: Any) -> Iterator[tuple[Any, Any]]:
         for key in list(content) if isinstance(content, dict) else range(len(content)):

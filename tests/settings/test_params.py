@@ -54,6 +54,7 @@ def test_every_config_forbids_what_it_does_not_know() -> None:
         )
 
 
+@pytest.mark.slow
 def test_the_page_is_in_step_with_the_schema(repository: Path, params_yaml: dict[str, Any]) -> None:
     # The column of values is left out: params.yaml may be changed at will.
     written = (repository / "docs" / "params.md").read_text()

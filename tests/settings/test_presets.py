@@ -163,6 +163,7 @@ def test_a_choice_of_the_same_kind_is_merged(
     }
 
 
+@pytest.mark.slow
 def test_options_of_another_network_do_not_linger(tmp_path: Path, target: Path) -> None:
     for options in ({"drop_path_rate": 0.1, "global_pool": "avg"}, {"drop_rate": 1}, {"drop_rate": True}, {}):
         presets.apply("mine", preset(tmp_path, {"train": {"backbone": {"options": options}}}), target)

@@ -90,6 +90,7 @@ def test_rows_archives_and_counts_agree(
     assert told["extra"]["coverage"] is None
 
 
+@pytest.mark.slow
 def test_reruns_with_and_without_memo_give_the_same_bytes(
     stage: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

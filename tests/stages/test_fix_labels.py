@@ -340,6 +340,7 @@ def test_no_readable_photo_in_an_extra_data_set_is_an_error(
         label(root)
 
 
+@pytest.mark.slow
 def test_a_mistake_ends_in_one_line_and_exit_code_1(
     contest_folder: Factory,
     list_photos: Callable[..., dict[str, Path]],

@@ -120,6 +120,7 @@ def test_what_gets_no_mask_is_told(stage: Callable[..., Path], listed: Path) -> 
     assert set(raw.scan(out).train["person"]) == {"000009"}
 
 
+@pytest.mark.slow
 def test_reruns_give_the_same_bytes_and_other_seeds_others(
     stage: Callable[..., Path], contest_folder: Callable[..., Path]
 ) -> None:
@@ -149,6 +150,7 @@ def test_a_persons_photos_do_not_depend_on_the_others(
     assert all(alone[name] == whole[name] for name in photos)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", ["below_nose", "below_mouth", "on_eyes"])
 def test_only_the_wrong_mask_depends_on_where_it_sits(
     stage: Callable[..., Path], contest_folder: Callable[..., Path], wrong: str
@@ -168,6 +170,7 @@ def test_no_face_at_all_is_one_clear_line(stage: Callable[..., Path], tmp_path: 
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_nothing_to_do_writes_empty_tables_without_torch(repository: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from facemask.settings import params; from stages import synthesise;"

@@ -141,6 +141,7 @@ def test_a_damaged_log_is_told_and_left(project):
     assert Path(log.NAME).read_text() == "date,md5\nx\n"
 
 
+@pytest.mark.slow
 def test_two_at_once_lose_nothing(project):
     script = Path("both.py")
     script.write_text(
@@ -224,6 +225,7 @@ def test_photos_of_a_person_are_not_counted_as_people():
     assert drift.probabilities(moved, plain, 7)["age"] > 0.05
 
 
+@pytest.mark.slow
 def test_chance_alone_rarely_drifts():
     rng = np.random.default_rng(0)
     called = 0

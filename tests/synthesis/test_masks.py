@@ -67,6 +67,7 @@ def around(area: np.ndarray, point: np.ndarray) -> np.ndarray:
 COVERS = {"right": NOSE + MOUTH, "below_nose": MOUTH, "below_mouth": (), "on_eyes": EYES}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("angle", [0, 15, -15])
 @pytest.mark.parametrize("wearing", COVERS)
 def test_covers_what_it_should_and_leaves_the_rest(
@@ -97,6 +98,7 @@ def test_the_mask_turns_with_the_head(faces: list[tuple[np.ndarray, np.ndarray]]
         assert (upright & got).sum() / (upright | got).sum() < (expected & got).sum() / (expected | got).sum()
 
 
+@pytest.mark.slow
 def test_the_chin_is_covered_and_the_forehead_is_not(faces: list[tuple[np.ndarray, np.ndarray]]) -> None:
     for (pixels, points), style in itertools.product(faces, STYLES):
         changed = covered(pixels, drawn(pixels, points, "right", style))
@@ -161,6 +163,7 @@ def test_faces_at_the_edge_and_outside(where: tuple[int, int]) -> None:
         assert np.array_equal(result, pixels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [6.0, 200.0])
 def test_small_and_large_faces(side: float) -> None:
     points = np.array([[-1, 0], [1, 0], [0, 1.2], [-0.8, 2], [0.8, 2]]) * side + (3 * side, 2 * side)
@@ -211,6 +214,7 @@ def test_files_are_stored_like_the_source(
     assert len(set(made.values())) == 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "BMP"])
 def test_other_formats(
     faces: list[tuple[np.ndarray, np.ndarray]], portraits: Callable[..., dict[str, bytes]], kind: str
@@ -223,6 +227,7 @@ def test_other_formats(
     assert {codec.decode(one).shape for one in made.values()} == {(512, 384, 3)}
 
 
+@pytest.mark.slow
 def test_seed_and_person_decide(
     faces: list[tuple[np.ndarray, np.ndarray]], portraits: Callable[..., dict[str, bytes]]
 ) -> None:

@@ -57,6 +57,7 @@ def test_what_is_lost_or_wrong_is_seen(folder: Path) -> None:
     assert counts.wrong == 2
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_the_workers_alone(tmp_path: Path, monkeypatch) -> None:
     """A worker that grows is seen, whatever the stages beside it take."""
     monkeypatch.setattr(queued, "_EVERY", 0.05)

@@ -96,6 +96,7 @@ def test_nested_lists_reach_their_transform():
     assert np.array_equal(moved[:, 9:], PHOTO[:, :-9])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", augment.names())
 def test_every_transform_either_keeps_the_photo_s_shape_or_is_refused(name):
     try:

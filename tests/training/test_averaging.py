@@ -113,6 +113,7 @@ RISING, FALLING = [0.1, 0.2, 0.3, 0.4, 0.5], [0.5, 0.4, 0.3, 0.2, 0.1]
 MIDDLE = [0.1, 0.2, 0.3, 0.5, 0.4]
 
 
+@pytest.mark.slow
 def test_ema_is_validated_after_every_epoch(tmp_path):
     task, _ = run(EMA, tmp_path, RISING)
     average = task.stepped[0]

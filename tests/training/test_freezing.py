@@ -127,6 +127,7 @@ def test_head_only_moves_the_head_only():
     assert task.gradients[-1] == {"head.weight", "head.bias"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every", [1, 2])
 def test_gradual_opens_groups_from_the_top_down(every):
     """And batch statistics with their group; decay moves nothing that is frozen."""

@@ -139,6 +139,7 @@ SERVED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SERVED)
 def test_every_optimiser_serves_the_trainers_step(name):
     """As Lightning steps: by a closure, called once; what has no gradient stays, weight decay or not."""

@@ -64,6 +64,7 @@ def side(count: int, seed: int, size: tuple[int, int] = (32, 24)) -> Side:
     return Side(pixels, labels, years, labels, np.ones(count, np.int64), cuts=Cuts(30, 60), people=people)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("probe", [LOGISTIC, RIDGE], ids=lambda probe: probe["kind"])
 def test_a_planted_truth_is_found_on_new_photos(toy_yaml, probe, tmp_path) -> None:
     cfg, train, val = recipe(toy_yaml, probe), side(240, 0), side(90, 1)
@@ -157,6 +158,7 @@ def test_features_are_paid_for_once_and_the_memo_changes_nothing(toy_yaml, monke
     assert shown == 7
 
 
+@pytest.mark.slow
 def test_mirrored_probes_see_both_sides_alike(toy_yaml) -> None:
     """What is learnt from a photo and from its mirror image is then the same."""
     for mirrored in (True, False):

@@ -167,6 +167,7 @@ def test_plateau_falls_as_torchs(patience, scores):
     check(rates(cfg, scores=scores), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("multiply", [1.0, 1.25, 2.0, 3.0, 10.0])
 def test_every_restart_comes_on_its_step(multiply):
     cfg = recipes.CosineRestarts(
