@@ -5,7 +5,7 @@ cut from integral images, which is exact area resampling without a loop over cro
 
 The same boxes on every CPU, whatever the photos beside one: what decides is computed in float64, where the order in
 which a CPU adds moves a coordinate by 1e-11 pixels, and is then rounded to 0.01. Float32 (1e-4 pixels) serves only to
-leave out, with a margin, the cells of the pyramid and the first crops that show no face.
+leave out, with a margin, the cells of the pyramid and the crops that show no face or one that a better crop shows.
 
 References
 ----------
@@ -16,6 +16,7 @@ https://arxiv.org/abs/1604.02878
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -26,7 +27,7 @@ import torch
 from torch import Tensor
 
 from facemask.runtime import threads
-from facemask.runtime.arrays import Floats, Pixels
+from facemask.runtime.arrays import Floats, Ints, Pixels
 from facemask.runtime.imports import lean
 
 with lean():
@@ -38,8 +39,10 @@ _PHOTOS: Final = 8
 _MOST_PIXELS: Final = 4_000_000
 _CROPS: Final = 64
 _CELL: Final = 12
-# How far float32 may be off in a score; a thousand times what was seen.
+# How far float32 may be off in a score or its log-odds, and in an overlap; a thousand times what was seen.
 _DOUBT: Final = 0.01
+# Of two boxes, as a share of the smaller one, above which only the better one stays.
+_OVERLAP: Final = 0.7
 
 
 class Networks:
@@ -56,7 +59,9 @@ class Networks:
     def __init__(self, min_face: float, thresholds: tuple[float, float, float]) -> None:
         self.min_face = min_face
         self.thresholds = thresholds
-        self._quick = [net().eval().to(memory_format=torch.channels_last) for net in (PNet, RNet)]
+        self._quick = [net().eval().to(memory_format=torch.channels_last) for net in (PNet, RNet, ONet)]
+        # Its scores are so near 1 that float32 ranks only their log-odds.
+        self._quick[2].softmax6_1 = torch.nn.Identity()
         self._exact = [
             net().eval().double().to(memory_format=torch.channels_last) for net in (PNet, RNet, ONet)
         ]
@@ -162,9 +167,22 @@ class Networks:
         owner = owner[passed]
         at = _points(boxes[passed, :4], points[passed])
         rows = torch.cat([_shift(boxes[passed, :4], shifts[passed]), scores[passed, 1:2], at], dim=1)
-        kept = [place[_nms_of_smaller(rows[place, :5].numpy(), 0.7)] for place in _by_photo(owner)]
+        kept = [place[_best(rows[place, :4].numpy(), rows[place, 4].numpy())] for place in _by_photo(owner)]
         order = torch.cat(kept) if kept else torch.zeros(0, dtype=torch.int64)
         return rows[order], owner[order]
+
+    def _undecided(self, crops: Tensor, boxes: Tensor, owner: Tensor) -> Tensor:
+        """Which of the last network's crops float32 cannot leave out: (N,) bool."""
+        parts = [self._quick[2](part.float()) for part in torch.split(crops, _CROPS)]
+        shifts, _, scores = (torch.cat(part).double() for part in zip(*parts, strict=True))
+        odds = scores[:, 1] - scores[:, 0]
+        lowest = math.log(self.thresholds[2] / (1 - self.thresholds[2]))
+        needed = odds > lowest - _DOUBT
+        rows = _shift(boxes[:, :4], shifts).numpy()
+        for place in _by_photo(owner):
+            likely = place[needed[place]]
+            needed[likely] = torch.from_numpy(~_outdone(rows[likely], odds[likely].numpy(), lowest))
+        return needed
 
     def _look(
         self, net: int, side: int, sums: Tensor, boxes: Tensor, owner: Tensor
@@ -176,11 +194,13 @@ class Networks:
         inside = (x1 > x0) & (y1 > y0)
         boxes, owner = boxes[inside], owner[inside]
         crops = _normalise(_crop(sums, owner, y0[inside], y1[inside], x0[inside], x1[inside], side))
-        if net == 1 and len(crops):
-            # Of three, two show no face; those of the output network nearly all do.
-            scores = [self._quick[net](part.float())[1][:, 1] for part in torch.split(crops, _CROPS)]
-            likely = torch.cat(scores) >= self.thresholds[net] - _DOUBT
-            boxes, owner, crops = boxes[likely], owner[likely], crops[likely]
+        if len(crops):
+            if net == 1:
+                scores = [self._quick[net](part.float())[1][:, 1] for part in torch.split(crops, _CROPS)]
+                needed = torch.cat(scores) >= self.thresholds[net] - _DOUBT
+            else:
+                needed = self._undecided(crops, boxes, owner)
+            boxes, owner, crops = boxes[needed], owner[needed], crops[needed]
         # The networks take no empty batch.
         some = crops if len(crops) else crops.new_zeros((1, 3, side, side))
         outputs = [self._exact[net](part) for part in torch.split(some, _CROPS)]
@@ -251,19 +271,34 @@ def _by_photo(owner: Tensor) -> list[Tensor]:
     return [(owner == place).nonzero()[:, 0] for place in np.unique(owner.numpy())]
 
 
-def _nms_of_smaller(rows: Floats, threshold: float) -> npt.NDArray[np.int64]:
-    """Non-maximum suppression by overlap with the smaller of two boxes; returns the kept rows, best first."""
-    x0, y0, x1, y1, score = rows.T
+def _overlaps(boxes: Floats) -> Floats:
+    """Common area of each two of (N, 4) boxes as a share of the smaller one, (N, N)."""
+    x0, y0, x1, y1 = boxes.T
     area = (x1 - x0 + 1) * (y1 - y0 + 1)
-    left = np.argsort(score)
+    wide = np.maximum(0, np.minimum.outer(x1, x1) - np.maximum.outer(x0, x0) + 1)
+    high = np.maximum(0, np.minimum.outer(y1, y1) - np.maximum.outer(y0, y0) + 1)
+    shares: Floats = wide * high / np.minimum.outer(area, area)
+    return shares
+
+
+def _best(boxes: Floats, scores: Floats) -> Ints:
+    """Non-maximum suppression by overlap with the smaller of two boxes; returns the kept rows, best first."""
+    overlaps = _overlaps(boxes)
+    left = np.argsort(scores)
     kept = []
     while left.size:
         best, left = left[-1], left[:-1]
         kept.append(best)
-        wide = np.maximum(0, np.minimum(x1[best], x1[left]) - np.maximum(x0[best], x0[left]) + 1)
-        high = np.maximum(0, np.minimum(y1[best], y1[left]) - np.maximum(y0[best], y0[left]) + 1)
-        left = left[wide * high / np.minimum(area[best], area[left]) <= threshold]
+        left = left[overlaps[best, left] <= _OVERLAP]
     return np.array(kept, dtype=np.int64)
+
+
+def _outdone(boxes: Floats, odds: Floats, lowest: float) -> npt.NDArray[np.bool_]:
+    """Boxes that :func:`_best` suppresses however far float32 is off: by one that nothing can suppress."""
+    overlaps, lead = _overlaps(boxes), np.subtract.outer(odds, odds)
+    rivals = (lead > -_DOUBT) & (overlaps > _OVERLAP - _DOUBT) & ~np.eye(len(boxes), dtype=bool)
+    safe = ~rivals.any(axis=0) & (odds > lowest + _DOUBT)
+    return np.asarray((safe[:, None] & (lead > _DOUBT) & (overlaps > _OVERLAP + _DOUBT)).any(axis=0))
 
 
 def _tidy(rows: Floats) -> Floats:
