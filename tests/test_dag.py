@@ -88,7 +88,7 @@ AFFECTS: dict[str, set[str]] = {
     "seed": FROM_MANIFEST,
     # Where work is done changes no result.
     "engine": set(),
-    "data.root": FROM_LABELS,
+    "data.root": {"sample_data", *FROM_LABELS},
     "data.extra": FROM_LABELS,
     "data.faces": {"synthesise", *FROM_LABELS},
     "synthesise": {"synthesise", *FROM_LABELS},

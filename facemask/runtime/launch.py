@@ -81,7 +81,9 @@ def launch(run: Callable[..., None]) -> None:
     chosen = vars(parser.parse_args())
     try:
         arguments = chosen | _configured(kinds, set(names) - set(chosen))
-        read = [arguments[name] for name in names if kinds[name] is Path and name not in WRITTEN]
+        made = {arguments[name].resolve() for name in names if name in WRITTEN}
+        given = (arguments[name] for name in names if kinds[name] is Path)
+        read = [path for path in given if path.resolve() not in made]
         label = "-".join([stage, *(str(chosen[n]) for n in options if kinds[n] is int)])
         unchanged = inputs.Unchanged(
             read, lambda: _configured(kinds, set(names) - set(chosen)), label.replace("-", "@")

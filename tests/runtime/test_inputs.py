@@ -132,3 +132,14 @@ def test_an_edit_of_imported_code_fails_and_of_settings_does_not(
     (house / "runtime" / "files.py").write_text("# later")
     with pytest.raises(UserError, match="facemask/runtime/files.py was changed"):
         unchanged.verify()
+
+
+def test_what_a_stage_writes_itself_is_no_edit(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stage(*, root: Path, out: Path) -> None:
+        with files.replacing(out) as temporary:
+            temporary.mkdir()
+            (temporary / "2.jpg").write_bytes(b"2")
+
+    monkeypatch.setattr(sys, "argv", ["stage", "--out", "./photos"])
+    launch(stage)
+    assert [path.name for path in (project / "photos").iterdir()] == ["2.jpg"]

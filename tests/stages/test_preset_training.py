@@ -63,7 +63,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight drawn people and one to answer for, whose faces a detector finds."""
     root = tmp_path_factory.mktemp("drawn") / "contest"
     cfg = params.SampleData(train_people=8, eval_people=1, seed=7)
-    sample_data.run(cfg, out=root)
+    sample_data.run(cfg, root=root, out=root)
     return root
 
 
