@@ -274,6 +274,7 @@ SYSTEMS = {
     "s4_age_by_gender",
     "realfaces",
     "quick",
+    "masks",
     "contest",
 }
 
