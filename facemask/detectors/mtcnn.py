@@ -16,7 +16,6 @@ https://arxiv.org/abs/1604.02878
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -43,6 +42,8 @@ _CELL: Final = 12
 _DOUBT: Final = 0.01
 # Of two boxes, as a share of the smaller one, above which only the better one stays.
 _OVERLAP: Final = 0.7
+# Of more boxes than that in one photo, the overlaps of each two would take 100 MB and more.
+_HEAP: Final = 1000
 
 
 class Networks:
@@ -176,12 +177,12 @@ class Networks:
         parts = [self._quick[2](part.float()) for part in torch.split(crops, _CROPS)]
         shifts, _, scores = (torch.cat(part).double() for part in zip(*parts, strict=True))
         odds = scores[:, 1] - scores[:, 0]
-        lowest = math.log(self.thresholds[2] / (1 - self.thresholds[2]))
+        lowest = torch.logit(torch.tensor(self.thresholds[2], dtype=torch.float64)).item()
         needed = odds > lowest - _DOUBT
-        rows = _shift(boxes[:, :4], shifts).numpy()
+        rows = _shift(boxes[:, :4], shifts)
         for place in _by_photo(owner):
             likely = place[needed[place]]
-            needed[likely] = torch.from_numpy(~_outdone(rows[likely], odds[likely].numpy(), lowest))
+            needed[likely] = torch.from_numpy(~_outdone(rows[likely].numpy(), odds[likely].numpy(), lowest))
         return needed
 
     def _look(
@@ -271,31 +272,32 @@ def _by_photo(owner: Tensor) -> list[Tensor]:
     return [(owner == place).nonzero()[:, 0] for place in np.unique(owner.numpy())]
 
 
-def _overlaps(boxes: Floats) -> Floats:
-    """Common area of each two of (N, 4) boxes as a share of the smaller one, (N, N)."""
-    x0, y0, x1, y1 = boxes.T
-    area = (x1 - x0 + 1) * (y1 - y0 + 1)
-    wide = np.maximum(0, np.minimum.outer(x1, x1) - np.maximum.outer(x0, x0) + 1)
-    high = np.maximum(0, np.minimum.outer(y1, y1) - np.maximum.outer(y0, y0) + 1)
-    shares: Floats = wide * high / np.minimum.outer(area, area)
+def _overlaps(boxes: Floats, others: Floats) -> Floats:
+    """Common area of (N, 4) boxes with each of (M, 4) others, as a share of the smaller one: (N, M)."""
+    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = boxes.T[:, :, None], others.T[:, None, :]
+    wide = np.maximum(0, np.minimum(ax1, bx1) - np.maximum(ax0, bx0) + 1)
+    high = np.maximum(0, np.minimum(ay1, by1) - np.maximum(ay0, by0) + 1)
+    areas = (ax1 - ax0 + 1) * (ay1 - ay0 + 1), (bx1 - bx0 + 1) * (by1 - by0 + 1)
+    shares: Floats = wide * high / np.minimum(*areas)
     return shares
 
 
 def _best(boxes: Floats, scores: Floats) -> Ints:
     """Non-maximum suppression by overlap with the smaller of two boxes; returns the kept rows, best first."""
-    overlaps = _overlaps(boxes)
     left = np.argsort(scores)
     kept = []
     while left.size:
         best, left = left[-1], left[:-1]
         kept.append(best)
-        left = left[overlaps[best, left] <= _OVERLAP]
+        left = left[_overlaps(boxes[[best]], boxes[left])[0] <= _OVERLAP]
     return np.array(kept, dtype=np.int64)
 
 
 def _outdone(boxes: Floats, odds: Floats, lowest: float) -> npt.NDArray[np.bool_]:
     """Boxes that :func:`_best` suppresses however far float32 is off: by one that nothing can suppress."""
-    overlaps, lead = _overlaps(boxes), np.subtract.outer(odds, odds)
+    if len(boxes) > _HEAP:
+        return np.zeros(len(boxes), dtype=bool)
+    overlaps, lead = _overlaps(boxes, boxes), np.subtract.outer(odds, odds)
     rivals = (lead > -_DOUBT) & (overlaps > _OVERLAP - _DOUBT) & ~np.eye(len(boxes), dtype=bool)
     safe = ~rivals.any(axis=0) & (odds > lowest + _DOUBT)
     return np.asarray((safe[:, None] & (lead > _DOUBT) & (overlaps > _OVERLAP + _DOUBT)).any(axis=0))

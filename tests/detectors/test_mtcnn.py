@@ -48,6 +48,22 @@ def test_ties_and_doubtful_faces_are_left_to_float64(odds: list[float]) -> None:
     assert not mtcnn._outdone(boxes, np.array(odds), 0.0).any()
 
 
+def test_of_a_huge_heap_none_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    boxes, odds = crowd(0)
+    assert mtcnn._outdone(boxes, odds, 0.0).any()
+    monkeypatch.setattr(mtcnn, "_HEAP", len(boxes) - 1)
+    assert not mtcnn._outdone(boxes, odds, 0.0).any()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("threshold", "found"), [(0.0, True), (1.0, False)])
+def test_thresholds_at_the_ends_of_their_range(threshold: float, found: bool) -> None:
+    shot = contest.shoot(contest.Job(0, 0, 0, roster.train(8, seed=0)[0]))[-1]
+    networks = mtcnn.Networks(56.12, (0.6, 0.7, threshold))
+    assert bool(len(networks.find([codec.decode(shot.photo)])[0])) is found
+
+
+@pytest.mark.slow
 def test_the_same_boxes_as_in_float64_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     networks = mtcnn.Networks(56.12, (0.6, 0.7, 0.7))
     shots = contest.shoot(contest.Job(0, 0, 0, roster.train(8, seed=0)[0]))
