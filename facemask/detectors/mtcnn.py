@@ -21,12 +21,13 @@ from typing import Final
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from facemask.detectors.sampling import crop, normalise, shrink
+from facemask.detectors.suppression import DOUBT, best, outdone
 from facemask.runtime import threads
-from facemask.runtime.arrays import Floats, Ints, Pixels
+from facemask.runtime.arrays import Floats, Pixels
 from facemask.runtime.imports import lean
 
 with lean():
@@ -38,12 +39,6 @@ _PHOTOS: Final = 8
 _MOST_PIXELS: Final = 4_000_000
 _CROPS: Final = 64
 _CELL: Final = 12
-# How far float32 may be off in a score or its log-odds, and in an overlap; a thousand times what was seen.
-_DOUBT: Final = 0.01
-# Of two boxes, as a share of the smaller one, above which only the better one stays.
-_OVERLAP: Final = 0.7
-# Of more boxes than that in one photo, the overlaps of each two would take 100 MB and more.
-_HEAP: Final = 1000
 
 
 class Networks:
@@ -121,7 +116,7 @@ class Networks:
         pools: list[list[Tensor]] = [[torch.zeros((0, 9), dtype=torch.float64)] for _ in range(count)]
         scale = _CELL / self.min_face
         while min(height, width) * scale >= _CELL:
-            small = _normalise(_shrink(sums, int(height * scale + 1), int(width * scale + 1)))
+            small = normalise(shrink(sums, int(height * scale + 1), int(width * scale + 1)))
             rows = self._cells(small, scale)
             for place in range(count):
                 candidates = rows[rows[:, 9] == place, :9]
@@ -135,7 +130,7 @@ class Networks:
 
     def _cells(self, small: Tensor, scale: float) -> Tensor:
         """Cells of a pyramid's level that pass: (N, 10) box, score, four shifts, and the photo."""
-        found = (self._quick[0](small.float())[1][:, 1] >= self.thresholds[0] - _DOUBT).nonzero()
+        found = (self._quick[0](small.float())[1][:, 1] >= self.thresholds[0] - DOUBT).nonzero()
         rows = [torch.zeros((0, 10), dtype=torch.float64)]
         # The last cell of an odd side is one pixel shorter.
         short = 2 * found[:, 1:] + _CELL > torch.tensor(small.shape[2:])
@@ -168,21 +163,20 @@ class Networks:
         owner = owner[passed]
         at = _points(boxes[passed, :4], points[passed])
         rows = torch.cat([_shift(boxes[passed, :4], shifts[passed]), scores[passed, 1:2], at], dim=1)
-        kept = [place[_best(rows[place, :4].numpy(), rows[place, 4].numpy())] for place in _by_photo(owner)]
+        kept = [place[best(rows[place, :4].numpy(), rows[place, 4].numpy())] for place in _by_photo(owner)]
         order = torch.cat(kept) if kept else torch.zeros(0, dtype=torch.int64)
         return rows[order], owner[order]
 
     def _undecided(self, crops: Tensor, boxes: Tensor, owner: Tensor) -> Tensor:
         """Which of the last network's crops float32 cannot leave out: (N,) bool."""
-        parts = [self._quick[2](part.float()) for part in torch.split(crops, _CROPS)]
-        shifts, _, scores = (torch.cat(part).double() for part in zip(*parts, strict=True))
+        shifts, _, scores = (part.double() for part in _outputs(self._quick[2], crops.float()))
         odds = scores[:, 1] - scores[:, 0]
         lowest = torch.logit(torch.tensor(self.thresholds[2], dtype=torch.float64)).item()
-        needed = odds > lowest - _DOUBT
+        needed = odds > lowest - DOUBT
         rows = _shift(boxes[:, :4], shifts)
         for place in _by_photo(owner):
             likely = place[needed[place]]
-            needed[likely] = torch.from_numpy(~_outdone(rows[likely].numpy(), odds[likely].numpy(), lowest))
+            needed[likely] = torch.from_numpy(~outdone(rows[likely].numpy(), odds[likely].numpy(), lowest))
         return needed
 
     def _look(
@@ -194,57 +188,23 @@ class Networks:
         x0, y0, x1, y1 = x0.clamp(min=1) - 1, y0.clamp(min=1) - 1, x1.clamp(max=width), y1.clamp(max=height)
         inside = (x1 > x0) & (y1 > y0)
         boxes, owner = boxes[inside], owner[inside]
-        crops = _normalise(_crop(sums, owner, y0[inside], y1[inside], x0[inside], x1[inside], side))
+        crops = normalise(crop(sums, owner, y0[inside], y1[inside], x0[inside], x1[inside], side))
         if len(crops):
             if net == 1:
-                scores = [self._quick[net](part.float())[1][:, 1] for part in torch.split(crops, _CROPS)]
-                needed = torch.cat(scores) >= self.thresholds[net] - _DOUBT
+                _, scores = _outputs(self._quick[net], crops.float())
+                needed = scores[:, 1] >= self.thresholds[net] - DOUBT
             else:
                 needed = self._undecided(crops, boxes, owner)
             boxes, owner, crops = boxes[needed], owner[needed], crops[needed]
         # The networks take no empty batch.
         some = crops if len(crops) else crops.new_zeros((1, 3, side, side))
-        outputs = [self._exact[net](part) for part in torch.split(some, _CROPS)]
-        return boxes, owner, [torch.cat(parts)[: len(crops)] for parts in zip(*outputs, strict=True)]
+        return boxes, owner, [output[: len(crops)] for output in _outputs(self._exact[net], some)]
 
 
-def _normalise(pixels: Tensor) -> Tensor:
-    """(N, H, W, 3) 0..255 -> (N, 3, H, W) about -1..1, channels last in memory."""
-    return ((pixels - 127.5) * 0.0078125).permute(0, 3, 1, 2)
-
-
-def _edges(length: Tensor, cells: int) -> tuple[Tensor, Tensor]:
-    """First and one-past-last pixel of ``cells`` cells over ``length`` (N, 1) pixels, as adaptive pooling."""
-    cell = torch.arange(cells)
-    return cell * length // cells, -(-(cell + 1) * length // cells)
-
-
-def _shrink(sums: Tensor, rows: int, columns: int) -> Tensor:
-    """Area-resample whole photos, given their integral images, to (B, rows, columns, 3)."""
-    top, bottom = _edges(torch.tensor(sums.shape[1] - 1), rows)
-    left, right = _edges(torch.tensor(sums.shape[2] - 1), columns)
-    bands = sums.index_select(1, bottom) - sums.index_select(1, top)
-    totals = bands.index_select(2, right) - bands.index_select(2, left)
-    return totals.double() / ((bottom - top)[:, None, None] * (right - left)[None, :, None])
-
-
-def _crop(sums: Tensor, owner: Tensor, y0: Tensor, y1: Tensor, x0: Tensor, x1: Tensor, side: int) -> Tensor:
-    """Area-resample the crops [y0, y1) x [x0, x1) of photos ``owner`` to (N, side, side, 3)."""
-    _, high, wide, _ = sums.shape
-    top, bottom = _edges((y1 - y0)[:, None], side)
-    left, right = _edges((x1 - x0)[:, None], side)
-    area = ((bottom - top)[:, :, None] * (right - left)[:, None, :])[..., None]
-    top, bottom = top + y0[:, None], bottom + y0[:, None]
-    left, right = left + x0[:, None], right + x0[:, None]
-    flat = sums.view(-1, 3)
-
-    def corner(y: Tensor, x: Tensor) -> Tensor:
-        places = (owner[:, None, None] * high + y[:, :, None]) * wide + x[:, None, :]
-        return flat.index_select(0, places.reshape(-1)).view(len(owner), side, side, 3)
-
-    # 32-bit sums may wrap around on large photos; differences are right all the same.
-    totals = corner(bottom, right) - corner(top, right) - corner(bottom, left) + corner(top, left)
-    return totals.double() / area
+def _outputs(net: torch.nn.Module, crops: Tensor) -> list[Tensor]:
+    """All outputs of a network, a few crops at a time."""
+    parts = [net(part) for part in torch.split(crops, _CROPS)]
+    return [torch.cat(part) for part in zip(*parts, strict=True)]
 
 
 def _square(boxes: Tensor) -> Tensor:
@@ -270,37 +230,6 @@ def _points(boxes: Tensor, shares: Tensor) -> Tensor:
 
 def _by_photo(owner: Tensor) -> list[Tensor]:
     return [(owner == place).nonzero()[:, 0] for place in np.unique(owner.numpy())]
-
-
-def _overlaps(boxes: Floats, others: Floats) -> Floats:
-    """Common area of (N, 4) boxes with each of (M, 4) others, as a share of the smaller one: (N, M)."""
-    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = boxes.T[:, :, None], others.T[:, None, :]
-    wide = np.maximum(0, np.minimum(ax1, bx1) - np.maximum(ax0, bx0) + 1)
-    high = np.maximum(0, np.minimum(ay1, by1) - np.maximum(ay0, by0) + 1)
-    areas = (ax1 - ax0 + 1) * (ay1 - ay0 + 1), (bx1 - bx0 + 1) * (by1 - by0 + 1)
-    shares: Floats = wide * high / np.minimum(*areas)
-    return shares
-
-
-def _best(boxes: Floats, scores: Floats) -> Ints:
-    """Non-maximum suppression by overlap with the smaller of two boxes; returns the kept rows, best first."""
-    left = np.argsort(scores)
-    kept = []
-    while left.size:
-        best, left = left[-1], left[:-1]
-        kept.append(best)
-        left = left[_overlaps(boxes[[best]], boxes[left])[0] <= _OVERLAP]
-    return np.array(kept, dtype=np.int64)
-
-
-def _outdone(boxes: Floats, odds: Floats, lowest: float) -> npt.NDArray[np.bool_]:
-    """Boxes that :func:`_best` suppresses however far float32 is off: by one that nothing can suppress."""
-    if len(boxes) > _HEAP:
-        return np.zeros(len(boxes), dtype=bool)
-    overlaps, lead = _overlaps(boxes, boxes), np.subtract.outer(odds, odds)
-    rivals = (lead > -_DOUBT) & (overlaps > _OVERLAP - _DOUBT) & ~np.eye(len(boxes), dtype=bool)
-    safe = ~rivals.any(axis=0) & (odds > lowest + _DOUBT)
-    return np.asarray((safe[:, None] & (lead > _DOUBT) & (overlaps > _OVERLAP + _DOUBT)).any(axis=0))
 
 
 def _tidy(rows: Floats) -> Floats:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from facemask.detectors import mtcnn
+from facemask.detectors import mtcnn, suppression
 from facemask.pixels import codec
 from facemask.sample import contest, roster
 
@@ -26,11 +26,11 @@ def test_what_float32_leaves_out_is_suppressed_whatever_its_error(seed: int) -> 
     rng = np.random.default_rng(100 + seed)
     seen = odds + rng.uniform(-0.004, 0.004, len(odds)), boxes + rng.uniform(-0.02, 0.02, boxes.shape)
     likely = seen[0] > lowest - 0.01
-    needed = np.flatnonzero(likely)[~mtcnn._outdone(seen[1][likely], seen[0][likely], lowest)]
+    needed = np.flatnonzero(likely)[~suppression.outdone(seen[1][likely], seen[0][likely], lowest)]
     passed = np.flatnonzero(odds > lowest)
-    among_all = passed[mtcnn._best(boxes[passed], odds[passed])]
+    among_all = passed[suppression.best(boxes[passed], odds[passed])]
     of_needed = needed[odds[needed] > lowest]
-    assert np.array_equal(of_needed[mtcnn._best(boxes[of_needed], odds[of_needed])], among_all)
+    assert np.array_equal(of_needed[suppression.best(boxes[of_needed], odds[of_needed])], among_all)
     assert len(needed) < len(passed)
 
 
@@ -38,21 +38,28 @@ def test_a_box_that_may_itself_be_suppressed_outdoes_none() -> None:
     # Each lies to .8 on the next one; the first suppresses the second, so the third stays.
     boxes = np.array([[x, 0.0, x + 99, 99.0] for x in (0, 20, 40)])
     odds = np.array([9.0, 6.0, 3.0])
-    assert mtcnn._best(boxes, odds).tolist() == [0, 2]
-    assert mtcnn._outdone(boxes, odds, 0.0).tolist() == [False, True, False]
+    assert suppression.best(boxes, odds).tolist() == [0, 2]
+    assert suppression.outdone(boxes, odds, 0.0).tolist() == [False, True, False]
 
 
 @pytest.mark.parametrize("odds", [[9.0, 9.001], [0.005, -0.006]])
 def test_ties_and_doubtful_faces_are_left_to_float64(odds: list[float]) -> None:
     boxes = np.array([[0.0, 0.0, 99.0, 99.0]] * 2)
-    assert not mtcnn._outdone(boxes, np.array(odds), 0.0).any()
+    assert not suppression.outdone(boxes, np.array(odds), 0.0).any()
 
 
 def test_of_a_huge_heap_none_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     boxes, odds = crowd(0)
-    assert mtcnn._outdone(boxes, odds, 0.0).any()
-    monkeypatch.setattr(mtcnn, "_HEAP", len(boxes) - 1)
-    assert not mtcnn._outdone(boxes, odds, 0.0).any()
+    assert suppression.outdone(boxes, odds, 0.0).any()
+    monkeypatch.setattr(suppression, "_HEAP", len(boxes) - 1)
+    assert not suppression.outdone(boxes, odds, 0.0).any()
+
+
+def test_the_only_crop_is_a_row() -> None:
+    networks = mtcnn.Networks(56.12, (0.6, 0.7, 0.0))
+    crops, boxes = torch.zeros((1, 3, 48, 48), dtype=torch.float64), torch.tensor([[0.0, 0, 99, 99, 1]])
+    with torch.inference_mode():
+        assert networks._undecided(crops, boxes, torch.zeros(1, dtype=torch.int64)).tolist() == [True]
 
 
 @pytest.mark.slow
